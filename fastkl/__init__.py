@@ -1,0 +1,7 @@
+"""Exact Kullback-Leibler divergence of large batches of histograms, at the speed of memory, on a CPU."""
+
+from fastkl.rowwise import cross_entropy, entropy, js_divergence, kl_divergence
+
+__version__ = "0.1.0"
+
+__all__ = ["__version__", "cross_entropy", "entropy", "js_divergence", "kl_divergence"]

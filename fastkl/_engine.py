@@ -1,0 +1,154 @@
+"""Runs the kernels over a batch: cuts it into chunks, shares them among threads, sends what the fast loops leave to the careful ones."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastkl import kernels
+from fastkl._operands import Batch
+from fastkl._threads import available_cpus, for_each_chunk
+
+# Bins in a chunk: about 100 us of work, which hides the handing out and lets Ctrl-C through at once.
+_CHUNK = 1 << 17
+# A thread is worth its start for this many bins.
+_BINS_PER_THREAD = 1 << 17
+_DOUBLE = np.dtype(np.float64)
+_ABSENT = np.zeros(8, np.int64)  # the layout of weights that are not given
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a kernel is told beside its operands."""
+
+    kind: Any
+    normalize: bool
+    pseudocount: float
+    factor: float
+
+
+def run(batch: Batch, options: Options, precision: np.dtype[Any], threads: int | None) -> npt.NDArray[np.float64]:
+    """The divergences of a batch of p, q and maybe weights, in the order of memory; NaN for invalid rows."""
+    engine = _Engine(batch, options, precision)
+    rows, bins = batch.rows, batch.bins
+    out = np.empty(rows)
+    workers = _workers(rows * bins, threads)
+    if bins <= kernels.PIECE:
+        chunk = max(1, _CHUNK // max(bins, 1))
+        todo = np.ones(rows, np.uint8)
+        if rows <= chunk:
+            engine.rows(0, rows, out, todo)
+        else:
+            for_each_chunk(
+                lambda k: engine.rows(k * chunk, min((k + 1) * chunk, rows), out, todo), -(-rows // chunk), workers
+            )
+    else:
+        _run_long_rows(engine, rows, out, workers)
+    return out
+
+
+def _workers(work: int, threads: int | None) -> int:
+    return min(available_cpus() if threads is None else threads, max(1, work // _BINS_PER_THREAD))
+
+
+def _run_long_rows(engine: "_Engine", rows: int, out: npt.NDArray[np.float64], workers: int) -> None:
+    pieces = -(-engine.bins // kernels.PIECE)
+    together = kernels.STAGE // (kernels.PIECE + 8) if engine.is_staged else 1
+    pieces_in_chunk = max(1, _CHUNK // kernels.PIECE // together)
+    spans = -(-pieces // pieces_in_chunk)
+    # As many rows at a time as make work for all threads, so that records stay few however many rows there are.
+    group = together * max(1, -(-16 * workers // spans))
+    for start in range(0, rows, group):
+        stop = min(start + group, rows)
+        records = np.zeros((stop - start, pieces, kernels.RECORD))
+        given = np.zeros((stop - start, 4))
+        chunks = [
+            (row, min(row + together, stop), first, min(first + pieces_in_chunk, pieces))
+            for row in range(start, stop, together)
+            for first in range(0, pieces, pieces_in_chunk)
+        ]
+        for totals in engine.rounds:
+            records[:, :, kernels.STATE] = kernels.TODO
+            for_each_chunk(
+                lambda k, totals=totals: engine.pieces(*chunks[k], totals, given, records, start),  # noqa: B023
+                len(chunks),
+                workers,
+            )
+            if totals == kernels.ONLY_TOTALS:
+                kernels.join_totals(records, given)
+        options = engine.options
+        kernels.join_pieces(options.kind, options.normalize, options.factor, records, out[start:stop])
+
+
+class _Engine:
+    """The kernels bound to a batch: each method does a chunk, by the fast loops and then by slower ones what they leave."""
+
+    def __init__(self, batch: Batch, options: Options, precision: np.dtype[Any]) -> None:
+        self.batch, self.options, self.bins = batch, options, batch.bins
+        self.shape = np.array(batch.merged, np.int64)
+        self.precisions = [precision] if precision == _DOUBLE else [precision, _DOUBLE]
+        self.layouts = {precision: self._layouts(precision)}
+        self.rounds = [kernels.OWN_TOTALS]
+        if options.normalize and not kernels.follows_chain_rule(options.kind):
+            self.rounds = [kernels.ONLY_TOTALS, kernels.GIVEN_TOTALS]
+
+    @property
+    def is_staged(self) -> bool:
+        return any(layout[3] != kernels.BY_ROW for layout in self.layouts[self.precisions[0]][:2])
+
+    def _layouts(self, precision: np.dtype[Any]) -> list[npt.NDArray[np.int64]]:
+        layouts = [self.batch.layout(index, precision) for index in range(len(self.batch.operands))]
+        return layouts if len(layouts) == 3 else [*layouts, _ABSENT]
+
+    def _operands(self, precision: np.dtype[Any]) -> list[npt.NDArray[np.int64]]:
+        if precision not in self.layouts:
+            self.layouts[precision] = self._layouts(precision)
+        return [*self.layouts[precision], self.shape]
+
+    def rows(self, start: int, stop: int, out: npt.NDArray[np.float64], todo: npt.NDArray[np.uint8]) -> None:
+        """Compute rows of one piece."""
+        o = self.options
+        kernel = kernels.tiles if self.bins <= kernels.TILE_BINS else kernels.rows
+        for precision in self.precisions:
+            operands = self._operands(precision)
+            kernel(
+                o.kind, precision.type(0), *operands, self.bins, start, stop, o.normalize, o.pseudocount, o.factor, out, todo
+            )
+            if not todo[start:stop].any():
+                return
+        self._rows_carefully(start, stop, out, todo)
+
+    def _rows_carefully(self, start: int, stop: int, out: npt.NDArray[np.float64], todo: npt.NDArray[np.uint8]) -> None:
+        o = self.options
+        left = np.flatnonzero(todo[start:stop])
+        records = np.zeros((stop - start, 1, kernels.RECORD))
+        records[left, 0, kernels.STATE] = kernels.TODO
+        values, given = np.empty(stop - start), np.zeros((stop - start, 4))
+        operands = self._operands(_DOUBLE)
+        kernels.careful_pieces(
+            o.kind, *operands, self.bins, start, stop, 0, 1, o.normalize, o.pseudocount, kernels.OWN_TOTALS, given, records
+        )
+        kernels.join_pieces(o.kind, o.normalize, o.factor, records, values)
+        out[start:stop][left] = values[left]
+
+    def pieces(
+        self,
+        start: int,
+        stop: int,
+        first: int,
+        last: int,
+        totals: int,
+        given: npt.NDArray[np.float64],
+        records: npt.NDArray[np.float64],
+        origin: int,
+    ) -> None:
+        """Fill the records of some pieces of some rows; ``given`` and ``records`` begin with the row ``origin``."""
+        o = self.options
+        records, given = records[start - origin : stop - origin], given[start - origin : stop - origin]
+        where = (self.bins, start, stop, first, last, o.normalize, o.pseudocount, totals, given, records)
+        for precision in self.precisions:
+            kernels.pieces(o.kind, precision.type(0), *self._operands(precision), *where)
+            if (records[:, first:last, kernels.STATE] == kernels.DONE).all():
+                return
+        kernels.careful_pieces(o.kind, *self._operands(_DOUBLE), *where)

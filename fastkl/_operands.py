@@ -1,0 +1,137 @@
+"""From what users pass to what the kernels take: batches of histograms, in place, whatever their type and layout."""
+
+import operator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastkl.kernels import BY_ROW, CONVERTED_AND_TURNED, TILE_BINS, TURNED, converter
+
+_Array = npt.NDArray[Any]
+_SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+
+
+def as_array(value: Any, name: str) -> _Array:
+    """``value`` as an array of real numbers, not copied if it is one."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; pass an array, with `.filled(0)` if masked bins are empty ones")
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} has dtype {array.dtype}; histograms are of a real type: floats, integers or bools")
+    if array.dtype.itemsize > 8:
+        raise TypeError(f"{name} has dtype {array.dtype}; the widest type that is computed with is float64")
+    if array.ndim == 0:
+        raise ValueError(f"{name} is a scalar; a histogram has at least one axis")
+    return array
+
+
+def bins_last(arrays: list[_Array], axis: Any) -> tuple[list[_Array], int]:
+    """The arrays with their bin axes last, and that axis counted from the end.
+
+    The axis counts in the array with the most dimensions, others are aligned with it from the end, as in NumPy; but a
+    1-D array is one histogram, whatever the axis.
+    """
+    ndim = max(array.ndim for array in arrays)
+    axis = operator.index(axis)
+    if not -ndim <= axis < ndim:
+        raise ValueError(f"axis {axis} is out of bounds for {ndim} dimension{'s' * (ndim > 1)}")
+    axis = axis % ndim - ndim
+    moved = []
+    for array in arrays:
+        if array.ndim == 1:
+            moved.append(array)
+        elif array.ndim < -axis:
+            raise ValueError(f"axis {axis} is out of bounds for an argument of shape {array.shape}")
+        else:
+            moved.append(array if axis == -1 else np.moveaxis(array, axis, -1))
+    return moved, axis
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Operands broadcast against each other, as few batch dimensions as describe them, in the order of memory."""
+
+    operands: list[_Array]
+    shape: tuple[int, ...]  # of the whole batch, as the user sees it
+    order: list[int]  # the dimensions of ``shape``, from the slowest in memory to the fastest
+    steps: list[tuple[int, ...]]  # for each operand the bytes from row to row along the merged dimensions
+    merged: tuple[int, ...]  # their sizes
+    bins: int
+
+    @property
+    def rows(self) -> int:
+        """How many results there are."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def layout(self, index: int, precision: np.dtype[Any]) -> npt.NDArray[np.int64]:
+        """The vector that describes operand ``index`` to kernels of ``precision``."""
+        array, steps = self.operands[index], self.steps[index]
+        dtype, bin_step = array.dtype, array.strides[-1]
+        staging, convert = BY_ROW, 0
+        if dtype != precision or (bin_step != dtype.itemsize and self.bins > 1):
+            convert = converter(dtype, precision)
+            row_step = steps[-1]
+            if self.bins > TILE_BINS and 0 < abs(row_step) < abs(bin_step) and self.merged[-1] > 1:
+                is_ready = dtype == precision and row_step == dtype.itemsize
+                staging = TURNED if is_ready else CONVERTED_AND_TURNED
+        address = array.__array_interface__["data"][0]
+        return np.array((address, convert, bin_step, staging, *steps), np.int64)
+
+    def unmerged(self, flat: _Array) -> _Array:
+        """Results in the order of memory as an array of the batch's shape."""
+        if self.order == sorted(self.order):
+            return flat.reshape(self.shape)
+        ordered = flat.reshape([self.shape[d] for d in self.order])
+        return np.ascontiguousarray(ordered.transpose(np.argsort(self.order)))
+
+
+def batch_of(names: list[str], arrays: list[_Array]) -> Batch:
+    """Broadcast the batch dimensions of arrays whose bins are last; numbers of bins must agree."""
+    bins = arrays[0].shape[-1]
+    for name, array in zip(names, arrays, strict=False):
+        if array.shape[-1] != bins:
+            raise ValueError(f"{name} has {array.shape[-1]} bins, {names[0]} has {bins}; numbers of bins must agree")
+    if all(array.ndim == 1 for array in arrays):
+        return Batch(arrays, (), [], [(0,)] * len(arrays), (1,), bins)
+    try:
+        shape = np.broadcast_shapes(*(array.shape[:-1] for array in arrays))
+    except ValueError:
+        shapes = ", ".join(f"{name} {array.shape[:-1]}" for name, array in zip(names, arrays, strict=False))
+        raise ValueError(f"batch shapes can't be broadcast: {shapes}") from None
+    steps = [_broadcast_steps(array, shape) for array in arrays]
+    order = sorted(range(len(shape)), key=lambda d: tuple(-abs(step[d]) for step in steps))
+    merged, steps = _merge([shape[d] for d in order], [[step[d] for d in order] for step in steps])
+    return Batch(arrays, shape, order, steps, merged, bins)
+
+
+def _broadcast_steps(array: _Array, shape: tuple[int, ...]) -> list[int]:
+    steps = [0] * (len(shape) - array.ndim + 1)
+    steps += [step if size > 1 else 0 for size, step in zip(array.shape[:-1], array.strides[:-1], strict=True)]
+    return steps
+
+
+def _merge(sizes: list[int], steps: list[list[int]]) -> tuple[tuple[int, ...], list[tuple[int, ...]]]:
+    # Neighbouring dimensions through which every operand goes in equal steps are one; those of size 1 are none.
+    kept: list[int] = []
+    columns: list[list[int]] = []
+    for d, size in enumerate(sizes):
+        column = [step[d] for step in steps]
+        if size == 1:
+            continue
+        if kept and all(outer == inner * size for outer, inner in zip(columns[-1], column, strict=True)):
+            kept[-1] *= size
+            columns[-1] = column
+        else:
+            kept.append(size)
+            columns.append(column)
+    if not kept:
+        return (1,), [(0,)] * len(steps)
+    return tuple(kept), [tuple(column[k] for column in columns) for k in range(len(steps))]
+
+
+def precision_of(arrays: list[_Array], dtype: np.dtype[Any] | None) -> np.dtype[Any]:
+    """The precision of the arithmetic: single where neither the arrays nor the wanted result have more, else double."""
+    single = all(array.dtype.kind == "f" and array.dtype.itemsize <= 4 for array in arrays)
+    return _SINGLE if single and dtype in (None, _SINGLE) else _DOUBLE

@@ -1,0 +1,75 @@
+"""Work shared among threads: chunks handed out one by one, on a pool that survives forks and obeys Ctrl-C.
+
+Kernels release the GIL, so threads of Python run them side by side. The caller's thread works too: what is asked of the pool is
+help, and nothing waits for a helper that has not begun. So many callers share one pool without deadlock.
+"""
+
+import itertools
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+_lock = threading.Lock()
+_pool: ThreadPoolExecutor | None = None
+
+
+def available_cpus() -> int:
+    """The CPUs that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1
+
+
+def for_each_chunk(work: Callable[[int], None], chunks: int, threads: int) -> None:
+    """Call ``work`` with 0 ... chunks - 1, in order of start, on at most ``threads`` threads, and return when all is done.
+
+    The first exception, KeyboardInterrupt included, stops the handing out; it is raised once no thread works any more.
+    """
+    if threads <= 1 or chunks <= 1:
+        for chunk in range(chunks):
+            work(chunk)
+        return
+    numbers = itertools.count()
+    stopped = threading.Event()
+
+    def take_chunks() -> None:
+        try:
+            while not stopped.is_set() and (chunk := next(numbers)) < chunks:
+                work(chunk)
+        except BaseException:
+            stopped.set()
+            raise
+
+    helpers = _start(take_chunks, min(threads, chunks) - 1)
+    try:
+        take_chunks()
+    finally:
+        stopped.set()  # harmless when all chunks are handed out
+        running = [helper for helper in helpers if not helper.cancel()]
+        for helper in running:
+            helper.exception()
+    for helper in running:
+        helper.result()
+
+
+def _start(task: Callable[[], None], count: int) -> list[Future[None]]:
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(max(available_cpus(), 1), thread_name_prefix="fastkl")
+        try:
+            return [_pool.submit(task) for _ in range(count)]
+        except RuntimeError:  # the interpreter is shutting down and starts no threads: the caller does all the work
+            return []
+
+
+def _forget_pool() -> None:
+    # A forked child has the pool's memory and none of its threads.
+    global _pool, _lock
+    _pool, _lock = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)

@@ -1,0 +1,1 @@
+"""Stand-ins for functions of other libraries, with those libraries' signatures and rules."""

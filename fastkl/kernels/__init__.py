@@ -1,0 +1,48 @@
+"""Compiled loops. They import numba and numpy alone and know no axis, no base and no error text.
+
+::
+
+    _rows    rows of up to PIECE bins     _tile   rows of few bins, side by side
+    _pieces  longer rows, piece by piece  _careful  what the fast loops can't take
+       |                                     |
+    _piece   one piece: read, check, total, sum its terms
+       |
+    _load    operands of any layout   _lanes  totals in a fixed order   _terms  the divergences, one bin
+    _convert, _transpose, _memory     _wide   numbers of any magnitude  _logratio  log(x / y)
+"""
+
+from fastkl.kernels._careful import careful_pieces
+from fastkl.kernels._convert import converter
+from fastkl.kernels._load import BY_ROW, CONVERTED_AND_TURNED, STAGE, TURNED
+from fastkl.kernels._piece import GIVEN_TOTALS, ONLY_TOTALS, OWN_TOTALS, PIECE
+from fastkl.kernels._pieces import DONE, RECORD, STATE, TODO, join_pieces, join_totals, pieces
+from fastkl.kernels._rows import rows
+from fastkl.kernels._terms import JS, KL, CrossEntropy, follows_chain_rule
+from fastkl.kernels._tile import TILE_BINS, tiles
+
+__all__ = [
+    "BY_ROW",
+    "CONVERTED_AND_TURNED",
+    "DONE",
+    "GIVEN_TOTALS",
+    "JS",
+    "KL",
+    "ONLY_TOTALS",
+    "OWN_TOTALS",
+    "PIECE",
+    "RECORD",
+    "STAGE",
+    "STATE",
+    "TILE_BINS",
+    "TODO",
+    "TURNED",
+    "CrossEntropy",
+    "careful_pieces",
+    "converter",
+    "follows_chain_rule",
+    "join_pieces",
+    "join_totals",
+    "pieces",
+    "rows",
+    "tiles",
+]

@@ -1,0 +1,100 @@
+"""The only place that decides how fastkl's functions are compiled.
+
+`inline` compiles a helper that kernels call; `term` the same for per-bin mathematics; `entry` compiles a function that Python
+calls, releases the GIL in it and keeps the machine code on disk.
+"""
+
+import ctypes
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from functools import cache, wraps
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from fastkl.kernels._memory import CONVERTER
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Division by zero gives inf or NaN as in C: the Python rule puts a branch in every loop and none of them vectorises.
+_C_ARITHMETIC = {"error_model": "numpy"}
+# Only fused multiply-adds may be formed. Reassociation would undo the exact differences on which the terms rest,
+# and would make a row's last bits depend on the vector width.
+_TERM = {"error_model": "numpy", "fastmath": {"contract"}}
+
+
+def inline(function: F) -> F:
+    """Compile a helper of the kernels."""
+    return cast(F, numba.njit(forceinline=True, **_C_ARITHMETIC)(function))
+
+
+def term(function: F) -> F:
+    """Compile per-bin mathematics."""
+    return numba.njit(**_TERM)(function)  # type: ignore[no-any-return]
+
+
+def by_precision(single: F, double: F) -> F:
+    """The function that is ``single`` where its first argument is a float32 and ``double`` otherwise."""
+
+    @wraps(double)
+    def generic(*args: Any) -> Any:
+        return (single if isinstance(args[0], np.float32) else double)(*args)
+
+    @overload(generic, jit_options=_TERM, strict=False)
+    def _choose(*args):  # type: ignore[no-untyped-def]
+        return single if args[0] is types.float32 else double
+
+    return cast(F, generic)
+
+
+def by_kind(generic: F, implementations: Mapping[type, F]) -> None:
+    """Let compiled code choose the implementation of ``generic`` by the NamedTuple class of its first argument."""
+
+    @overload(generic, jit_options=_TERM, strict=False)
+    def _choose(kind, *args):  # type: ignore[no-untyped-def]
+        return implementations[kind.instance_class]
+
+
+def entry(function: F) -> F:
+    """Compile a function that Python calls, without the GIL, its machine code kept on disk where a disk can be written."""
+    try:
+        dispatcher = numba.njit(nogil=True, cache=True, **_C_ARITHMETIC)(function)
+    except RuntimeError as error:  # numba found neither a writable package folder nor a writable home
+        logging.getLogger("fastkl").info("kernels are compiled anew in this process: %s", error)
+        return cast(F, numba.njit(nogil=True, **_C_ARITHMETIC)(function))
+    _stamp_with_all_kernels(dispatcher)
+    return cast(F, dispatcher)
+
+
+def address_of(function: Callable[..., None], signature: Any) -> int:
+    """The address of the machine code of ``function``, an `entry`, for other machine code to call."""
+    if numba.config.DISABLE_JIT:
+        callback = CONVERTER(function)
+        _callbacks.append(callback)
+        return cast(int, ctypes.cast(callback, ctypes.c_void_p).value)
+    dispatcher: Any = function
+    dispatcher.compile(signature)
+    compiled = dispatcher.get_compile_result(signature)
+    return cast(int, compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name))
+
+
+_callbacks: list[Any] = []  # keeps them alive
+
+
+def _stamp_with_all_kernels(dispatcher: Any) -> None:
+    # Numba dates a cached function by its own file alone, by time and size: a change in a file that it calls, or a new
+    # release whose files carry the archive's fixed date, would run the old machine code.
+    cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if cache_file is not None:
+        cache_file._source_stamp = (_kernels_digest(), numba.__version__)
+
+
+@cache
+def _kernels_digest() -> str:
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -1,0 +1,114 @@
+r"""The logarithm of a ratio, written so that loops over it vectorise and near-equal operands lose nothing.
+
+For positive x and y, let k be the integer and y' = 2^k y for which x / y' lies in about [2/3, 3/2]. Then x - y' is exact
+(Sterbenz), and with s = (x - y') / (x + y') and z = s^2
+
+    log(x / y) = k log 2 + 2 artanh(s) = k log 2 + 2 s + s z T(z),    T(z) = 2/3 + 2z/5 + 2z^2/7 + ...
+
+One division, no table, no branch: every target that LLVM knows vectorises it. Numba's own `math.log` is a scalar call.
+
+Operands must be zero or lie in [TINY, HUGE] of their precision; what does not is for `_careful`.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from fastkl.kernels._jit import by_precision, term
+
+# [TINY, HUGE] leaves room on both sides: (x - y)^2 / y stays normal when x and y agree to all digits but the last, and y may be
+# scaled by up to MAX_SCALE, and summed, without leaving the normal range.
+TINY_64, HUGE_64, MAX_SCALE_64 = 2.0**-700, 2.0**700, 2.0**200
+TINY_32, HUGE_32, MAX_SCALE_32 = np.float32(2.0**-76), np.float32(2.0**90), np.float32(2.0**24)
+# Below every scaled operand, above the subnormals: stands in for a zero, whose bits would make a subnormal y'.
+_FLOOR_64, _FLOOR_32 = 2.0**-1000, np.float32(2.0**-110)
+
+_HALF_OCTAVE_64, _EXPONENT_64 = 1 << 51, ~((1 << 52) - 1)
+_HALF_OCTAVE_32, _EXPONENT_32 = np.int32(1 << 22), np.int32(~((1 << 23) - 1))
+_LOG2 = float.fromhex("0x1.62e42fefa39efp-1")
+_LOG2_64 = _LOG2 * 2.0**-52  # for an exponent that is still in its place among the bits
+_LOG2_32 = np.float32(_LOG2 * 2.0**-23)
+
+# T on [0, 0.04005], Chebyshev fits: absolute errors 2.8e-15 and 4.1e-9, a twentieth of that in artanh(s) / s.
+_T0, _T1, _T2, _T3, _T4, _T5, _T6 = (
+    0.6666666666666694,
+    0.3999999999934062,
+    0.28571428834358276,
+    0.22222182979075564,
+    0.18184599410491586,
+    0.1528396839560747,
+    0.1511608376559619,
+)
+_S0, _S1, _S2, _S3 = np.float32([0.6666667, 0.40000314, 0.28532645, 0.23749343])
+
+
+def _constants_32(x):  # type: ignore[no-untyped-def]
+    return TINY_32, HUGE_32, MAX_SCALE_32, np.float32(np.inf)
+
+
+def _constants_64(x):  # type: ignore[no-untyped-def]
+    """(TINY, HUGE, MAX_SCALE, infinity) in the precision of x."""
+    return TINY_64, HUGE_64, MAX_SCALE_64, np.inf
+
+
+def _is_positive_32(x):  # type: ignore[no-untyped-def]
+    return x > _FLOOR_32
+
+
+def _is_positive_64(x):  # type: ignore[no-untyped-def]
+    """False for zeros of either sign, true for operands in range and their scaled values."""
+    return x > _FLOOR_64
+
+
+def _align_32(x, y):  # type: ignore[no-untyped-def]
+    x = x if x > _FLOOR_32 else _FLOOR_32
+    y = y if y > _FLOOR_32 else _FLOOR_32
+    bits = np.float32(y).view(np.int32)
+    shift = (np.float32(x).view(np.int32) - bits + _HALF_OCTAVE_32) & _EXPONENT_32
+    return x, y, np.int32(bits + shift).view(np.float32), np.float32(np.int32(shift)) * _LOG2_32
+
+
+def _align_64(x, y):  # type: ignore[no-untyped-def]
+    """(x, y, y' = 2^k y, k log 2), where a zero is replaced by a harmless positive operand."""
+    x = x if x > _FLOOR_64 else _FLOOR_64
+    y = y if y > _FLOOR_64 else _FLOOR_64
+    bits = np.float64(y).view(np.int64)
+    shift = (np.float64(x).view(np.int64) - bits + _HALF_OCTAVE_64) & _EXPONENT_64
+    return x, y, np.int64(bits + shift).view(np.float64), np.float64(shift) * _LOG2_64
+
+
+def _artanh_tail_32(z):  # type: ignore[no-untyped-def]
+    return (_S0 + z * _S1) + (z * z) * (_S2 + z * _S3)
+
+
+def _artanh_tail_64(z):  # type: ignore[no-untyped-def]
+    """T(z) by Estrin's scheme: with Horner's a loop waits for its chain of additions, 3.9 against 3.0 ns for 8 bins."""
+    zz = z * z
+    return ((_T0 + z * _T1) + zz * (_T2 + z * _T3)) + (zz * zz) * ((_T4 + z * _T5) + zz * _T6)
+
+
+def _odd_bits_32(x):  # type: ignore[no-untyped-def]
+    bits = np.float32(x).view(np.int32)
+    return np.int32(0) if (x >= TINY_32) & (x <= HUGE_32) else np.int32(bits & np.int32(0x7FFFFFFF))
+
+
+def _odd_bits_64(x):  # type: ignore[no-untyped-def]
+    """Zero for zeros and for operands in [TINY, HUGE], some bits of x otherwise, NaN and negative ones included."""
+    bits = np.float64(x).view(np.int64)
+    return np.int64(0) if (x >= TINY_64) & (x <= HUGE_64) else np.int64(bits & 0x7FFFFFFFFFFFFFFF)
+
+
+odd_bits = by_precision(_odd_bits_32, _odd_bits_64)
+constants = by_precision(_constants_32, _constants_64)
+is_positive = by_precision(_is_positive_32, _is_positive_64)
+align = by_precision(_align_32, _align_64)
+artanh_tail = by_precision(_artanh_tail_32, _artanh_tail_64)
+
+
+@term
+def log_ratio(x: Any, y: Any) -> Any:
+    """log(x / y) of two operands in range."""
+    x, _, aligned, k_log2 = align(x, y)
+    s = (x - aligned) / (x + aligned)
+    z = s * s
+    return k_log2 + (s + s + (s * z) * artanh_tail(z))

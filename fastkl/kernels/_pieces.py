@@ -1,0 +1,98 @@
+"""Rows of many pieces, each piece by itself, so that all threads can share one row; and the row from the records of its pieces.
+
+For divergences that follow the chain rule each piece is scaled by its own totals: the row's value is that of the pieces'
+totals, which are a histogram themselves, plus the pieces' own. For the others the totals of the whole row come first, and
+the pieces are read a second time.
+"""
+
+import math
+
+import numpy as np
+
+from fastkl.kernels._jit import entry, inline
+from fastkl.kernels._piece import PIECE, job_of, measure, memory_for, open_block, scratch_in
+from fastkl.kernels._terms import follows_chain_rule, is_in_units_of_p, wide_term
+from fastkl.kernels._wide import add, divide, join
+
+# The record of a piece: its totals and the sum of its terms, each as mantissa and exponent, and its state.
+P_TOTAL, Q_TOTAL, TERMS, STATE, RECORD = 0, 2, 4, 6, 7
+DONE, TODO, INVALID = 0, 1, 2
+
+
+@entry
+def pieces(  # type: ignore[no-untyped-def]
+    kind, zero, p, q, w, shape, n, start, stop, first, last, normalize, pseudocount, totals, given, records
+):
+    """Fill the records of the pieces ``first`` to ``last`` of the rows ``start`` to ``stop`` that are todo.
+
+    ``totals`` says which totals scale a piece, ``given`` holds those of each row as (mantissa, exponent) of p and of q; it and
+    ``records`` begin with the row ``start``. Pieces that the fast loops can't take stay todo.
+    """
+    job = job_of(p, q, w, shape, n, normalize, pseudocount)
+    memory = memory_for(job, PIECE, zero)
+    scratch = scratch_in(memory)
+    for k in range(first, last):
+        block_row = start
+        while block_row < stop:
+            block_stop = open_block(job, scratch, block_row, stop, k)
+            for row in range(block_row, block_stop):
+                record = records[row - start, k]
+                if record[STATE] == TODO:
+                    given_p = math.ldexp(given[row - start, 0], int(given[row - start, 1]))
+                    given_q = math.ldexp(given[row - start, 2], int(given[row - start, 3]))
+                    p_total, q_total, total, odd = measure(kind, job, scratch, block_row, row, k, totals, given_p, given_q)
+                    if odd == 0:
+                        record[:] = 0.0
+                        record[P_TOTAL], record[Q_TOTAL], record[TERMS] = p_total, q_total, total
+            block_row = block_stop
+
+
+@entry
+def join_totals(records, given):  # type: ignore[no-untyped-def]
+    """Write the totals of rows, as `pieces` takes them, from the records of their pieces."""
+    for row in range(len(records)):
+        given[row, 0], given[row, 1] = _total(records[row], P_TOTAL)
+        given[row, 2], given[row, 3] = _total(records[row], Q_TOTAL)
+
+
+@entry
+def join_pieces(kind, normalize, factor, records, out):  # type: ignore[no-untyped-def]
+    """Write the divergences, times ``factor``, of rows from the records of their pieces; NaN for invalid rows."""
+    for row in range(len(records)):
+        out[row] = factor * _join(kind, records[row], normalize)
+
+
+@inline
+def _join(kind, records, normalize):  # type: ignore[no-untyped-def]
+    for k in range(len(records)):
+        if records[k, STATE] != DONE:
+            return np.nan
+    total = _total(records, TERMS)
+    if normalize:
+        p_total, q_total = _total(records, P_TOTAL), _total(records, Q_TOTAL)
+        if p_total[0] == 0.0 or q_total[0] == 0.0:
+            return np.nan
+        if is_in_units_of_p(kind):
+            total = divide(total[0], total[1], p_total)
+        if follows_chain_rule(kind) and len(records) > 1:
+            total = _with_pieces_between(kind, records, p_total, q_total, total)
+    return math.ldexp(total[0], total[1])
+
+
+@inline
+def _with_pieces_between(kind, records, p_total, q_total, total):  # type: ignore[no-untyped-def]
+    low, middle, high = add(0.0, 0.0, 0.0, total[0], total[1])
+    for k in range(len(records)):
+        x = divide(records[k, P_TOTAL], int(records[k, P_TOTAL + 1]), p_total)
+        y = divide(records[k, Q_TOTAL], int(records[k, Q_TOTAL + 1]), q_total)
+        g, exponent = wide_term(kind, x[0], x[1], y[0], y[1])
+        low, middle, high = add(low, middle, high, g, exponent)
+    return join(low, middle, high)
+
+
+@inline
+def _total(records, field):  # type: ignore[no-untyped-def]
+    low, middle, high = 0.0, 0.0, 0.0
+    for k in range(len(records)):
+        low, middle, high = add(low, middle, high, records[k, field], int(records[k, field + 1]))
+    return join(low, middle, high)

@@ -1,0 +1,198 @@
+"""The divergences: for each a tag and the mathematics of one bin. This is the place to add another.
+
+A divergence is a sum over bins of a function of p_i and q_i, where one histogram or both are scaled to a common total first.
+Its tag, a NamedTuple that holds its parameters, is the first argument of every kernel; the tables at the end of this file name,
+for each tag, the functions of one bin and of the totals that the kernels call. Adding a divergence is a tag, a term, a row in each table.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastkl.kernels._jit import by_kind, by_precision, inline, term
+from fastkl.kernels._logratio import align, artanh_tail, constants, is_positive, log_ratio
+
+_LOG2 = math.log(2.0)
+# Where exponents differ by more than this a term is given by its limit: what is left out is below 2^-400 of it.
+_FAR = 500
+
+
+class KL(NamedTuple):
+    """sum x log(x / y) - x + y: the generalised Kullback-Leibler divergence, never negative term by term."""
+
+
+class CrossEntropy(NamedTuple):
+    """-sum x log y. With q = p this is the entropy."""
+
+
+class JS(NamedTuple):
+    """sum (x log(x / m) + y log(y / m)) / 2, m = (x + y) / 2: the Jensen-Shannon divergence."""
+
+
+@term
+def kl_term(x: Any, y: Any) -> Any:
+    """x log(x / y) - x + y, exact also where x and y agree to all but the last digits.
+
+    With x, y' = 2^k y, s and z of `_logratio`, and d = x - y', which is exact, it is
+    k log 2 x + (y - y') + s (d + x z T(z)): no large terms cancel, and for k = 0 only s (d + ...) is left.
+    """
+    a, b, aligned, k_log2 = align(x, y)
+    d = a - aligned
+    s = d / (a + aligned)
+    z = s * s
+    g = (k_log2 * a + (b - aligned)) + s * (d + (a * z) * artanh_tail(z))
+    _, _, _, infinity = constants(x)
+    g = g if is_positive(y) else infinity
+    return g if is_positive(x) else y
+
+
+@term
+def cross_entropy_term(x: Any, y: Any) -> Any:
+    """-x log y."""
+    _, _, _, infinity = constants(x)
+    g = x * log_ratio(type(x)(1.0), y)
+    g = g if is_positive(y) else infinity
+    return g if is_positive(x) else abs(x)
+
+
+@term
+def js_term(x: Any, y: Any) -> Any:
+    """(x log(2x / (x + y)) + y log(2y / (x + y))) / 2.
+
+    With s = (x - y) / (x + y) it is (x + y) h(s) / 4, h(s) = s^2 + s^4/6 + s^6/15 + ..., which keeps every digit where x and
+    y agree; where they do not, the two logarithms do.
+    """
+    total = x + y
+    s = (x - y) / total
+    z = s * s
+    near = total * (z * _js_series(z))
+    far = _sum_of_products(x, log_ratio(x + x, total), y, log_ratio(y + y, total))
+    half = type(x)(0.5)
+    g = half * (half * near if z < _NEAR else far)
+    return g if is_positive(total) else total
+
+
+@inline
+def _sum_of_products(a, b, c, d):  # type: ignore[no-untyped-def]
+    # Not a term, so no fused multiply-add: one would round the two products differently, and JS(P, Q) would not be JS(Q, P).
+    return a * b + c * d
+
+
+def _js_series_64(z):  # type: ignore[no-untyped-def]
+    h = 1.0 / 276.0
+    for k in range(11, 0, -1):
+        h = 1.0 / (k * (2.0 * k - 1.0)) + z * h
+    return h
+
+
+def _js_series_32(z):  # type: ignore[no-untyped-def]
+    h = np.float32(1.0 / 66.0)
+    for k in range(5, 0, -1):
+        h = np.float32(1.0 / (k * (2.0 * k - 1.0))) + z * h
+    return h
+
+
+_NEAR = np.float32(1.0 / 16.0)
+_js_series = by_precision(_js_series_32, _js_series_64)
+
+
+def bin_term(kind: Any, x: Any, y: Any, a: Any, b: Any) -> Any:
+    """The term of the bin (a x, b y), both in the kernels' range."""
+    return _BIN_TERM[type(kind)](kind, x, y, a, b)
+
+
+def _kl_bin(kind, x, y, a, b):  # type: ignore[no-untyped-def]
+    return kl_term(x, b * y)
+
+
+def _cross_entropy_bin(kind, x, y, a, b):  # type: ignore[no-untyped-def]
+    return cross_entropy_term(x, b * y)
+
+
+def _js_bin(kind, x, y, a, b):  # type: ignore[no-untyped-def]
+    return js_term(a * x, b * y)
+
+
+def wide_term(kind: Any, x: Any, x_exponent: Any, y: Any, y_exponent: Any) -> Any:
+    """(g, e) with the term of the scaled bin (x 2^x_exponent, y 2^y_exponent) being g 2^e; x and y zero or in [1/2, 1)."""
+    return _WIDE_TERM[type(kind)](kind, x, x_exponent, y, y_exponent)
+
+
+def _kl_wide(kind, x, x_exponent, y, y_exponent):  # type: ignore[no-untyped-def]
+    if x == 0.0:
+        return y, y_exponent
+    if y == 0.0:
+        return np.inf, 0
+    apart = y_exponent - x_exponent
+    if apart > _FAR:
+        return y, y_exponent
+    if apart < -_FAR:
+        return x * (log_ratio(x, y) - apart * _LOG2 - 1.0), x_exponent
+    return kl_term(x, math.ldexp(y, apart)), x_exponent
+
+
+def _cross_entropy_wide(kind, x, x_exponent, y, y_exponent):  # type: ignore[no-untyped-def]
+    if x == 0.0:
+        return 0.0, 0
+    if y == 0.0:
+        return np.inf, 0
+    if abs(y_exponent) > _FAR:
+        return -x * (log_ratio(y, 1.0) + y_exponent * _LOG2), x_exponent
+    return cross_entropy_term(x, math.ldexp(y, y_exponent)), x_exponent
+
+
+def _js_wide(kind, x, x_exponent, y, y_exponent):  # type: ignore[no-untyped-def]
+    apart = y_exponent - x_exponent
+    if x == 0.0 or (y != 0.0 and apart > _FAR):
+        return 0.5 * _LOG2 * y, y_exponent
+    if y == 0.0 or apart < -_FAR:
+        return 0.5 * _LOG2 * x, x_exponent
+    return js_term(x, math.ldexp(y, apart)), x_exponent
+
+
+def scales(kind: Any, p_total: Any, q_total: Any) -> Any:
+    """The (a, b) that bring p and q to a common total."""
+    return _SCALES[type(kind)](kind, p_total, q_total)
+
+
+def _scale_q_to_p(kind, p_total, q_total):  # type: ignore[no-untyped-def]
+    return p_total / p_total, p_total / q_total
+
+
+def _scale_q_to_one(kind, p_total, q_total):  # type: ignore[no-untyped-def]
+    return q_total / q_total, (q_total / q_total) / q_total
+
+
+def _scale_both_to_one(kind, p_total, q_total):  # type: ignore[no-untyped-def]
+    return (p_total / p_total) / p_total, (q_total / q_total) / q_total
+
+
+def is_in_units_of_p(kind: Any) -> Any:
+    """True where the sum of the terms of a normalised row is p_total times the divergence."""
+    return _IN_UNITS_OF_P[type(kind)](kind)
+
+
+def follows_chain_rule(kind: Any) -> Any:
+    """True where a row's sum is that of its pieces, each scaled by its own totals, plus that of the pieces' totals."""
+    return _IN_UNITS_OF_P[type(kind)](kind)
+
+
+def _yes(kind):  # type: ignore[no-untyped-def]
+    return True
+
+
+def _no(kind):  # type: ignore[no-untyped-def]
+    return False
+
+
+_BIN_TERM = {KL: _kl_bin, CrossEntropy: _cross_entropy_bin, JS: _js_bin}
+_WIDE_TERM = {KL: _kl_wide, CrossEntropy: _cross_entropy_wide, JS: _js_wide}
+_SCALES = {KL: _scale_q_to_p, CrossEntropy: _scale_q_to_one, JS: _scale_both_to_one}
+_IN_UNITS_OF_P = {KL: _yes, CrossEntropy: _yes, JS: _no}
+
+by_kind(bin_term, _BIN_TERM)
+by_kind(wide_term, _WIDE_TERM)
+by_kind(scales, _SCALES)
+by_kind(is_in_units_of_p, _IN_UNITS_OF_P)
+by_kind(follows_chain_rule, _IN_UNITS_OF_P)

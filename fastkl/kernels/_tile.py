@@ -1,0 +1,135 @@
+"""Rows too short to fill vectors of their own: many rows side by side, one in each lane, their bins read one after another."""
+
+from typing import Any
+
+import numpy as np
+
+from fastkl.kernels._jit import entry, inline
+from fastkl.kernels._load import ADDRESS, BIN_STEP, CONVERTER, ROW_STEPS, row_address
+from fastkl.kernels._logratio import odd_bits
+from fastkl.kernels._memory import call_converter
+from fastkl.kernels._piece import fill_terms_ahead, is_moderate, job_of, memory_for, scratch_in
+from fastkl.kernels._terms import is_in_units_of_p, scales
+from fastkl.kernels._transpose import transpose
+
+TILE_BINS = 32  # the most bins of a short row
+_TILE = 1024  # bins of all rows of a tile
+
+
+@entry
+def tiles(  # type: ignore[no-untyped-def]
+    kind, zero, p, q, w, shape, n, start, stop, normalize, pseudocount, factor, out, todo
+):
+    """What `rows` does, for rows of at most `TILE_BINS` bins."""
+    job = job_of(p, q, w, shape, n, normalize, pseudocount)
+    memory = memory_for(job, _TILE, zero)
+    scratch = scratch_in(memory)
+    row = start
+    while row < stop:
+        row = _tile(kind, job, scratch, row, stop, factor, out, todo)
+
+
+@inline
+def _tile(kind, job, scratch, row, stop, factor, out, todo):  # type: ignore[no-untyped-def]
+    n, innermost = job.n, job.shape[len(job.shape) - 1]
+    count = min(_TILE // max(n, 1), stop - row, innermost - row % innermost)
+    x, y, t = scratch.left.bins[: n * count], scratch.right.bins[: n * count], scratch.terms[: n * count]
+    w = scratch.weights[: n * count if job.w[ADDRESS] else 0]
+    p_total, q_total, odd = scratch.left.products[:count], scratch.right.products[:count], scratch.odd[:count]
+    a, b = scratch.a[:count], scratch.b[:count]
+    odd[:] = 0
+    if len(w):
+        _gather(job.w, job.shape, row, n, count, w)
+        _check_and_sum(odd, p_total, w)
+    _gather(job.p, job.shape, row, n, count, x)
+    _gather(job.q, job.shape, row, n, count, y)
+    _check_and_sum(odd, p_total, x)
+    _check_and_sum(odd, q_total, y)
+    if job.pseudocount > 0.0:
+        x += type(x[0])(job.pseudocount)
+        y += type(x[0])(job.pseudocount)
+        _check_and_sum(odd, p_total, x)
+        _check_and_sum(odd, q_total, y)
+    if job.normalize:
+        if len(w):
+            _sum_weighted(p_total, x, w)
+            _sum_weighted(q_total, y, w)
+        for r in range(count):
+            a[r], b[r] = scales(kind, p_total[r], q_total[r])
+            odd[r] |= np.int64(not (is_moderate(a[r]) & is_moderate(b[r])))
+        _scale(x, a)
+        _scale(y, b)
+    one = type(t[0])(1.0)
+    fill_terms_ahead(kind, t, x, y, one, one, _next_tile(job.p, job.shape, row, count, x), _next_tile(job.q, job.shape, row, count, y))
+    total = a
+    if len(w):
+        _sum_weighted(total, t, w)
+    else:
+        _sum(total, t)
+    divide = job.normalize and is_in_units_of_p(kind)
+    for r in range(count):
+        value = np.float64(total[r]) / np.float64(p_total[r]) if divide else np.float64(total[r])
+        is_done = (odd[r] == 0) & (todo[row + r] != 0)
+        out[row + r] = factor * value if is_done else out[row + r]
+        todo[row + r] = 0 if is_done else todo[row + r]
+    return row + count
+
+
+@inline
+def _gather(operand, shape, row, n, count, out):  # type: ignore[no-untyped-def]
+    address, row_step = row_address(operand, shape, row), operand[ROW_STEPS + len(shape) - 1]
+    if operand[CONVERTER] == 0:
+        transpose(address, row_step, count, n, out, count)
+        return
+    for i in range(n):
+        lanes = out.ctypes.data + i * count * out.itemsize
+        call_converter(operand[CONVERTER], address + i * operand[BIN_STEP], row_step, count, lanes)
+
+
+@inline
+def _next_tile(operand, shape, row, count, x):  # type: ignore[no-untyped-def]
+    # What to ask memory for meanwhile: the rows after these where they are read in place, else nothing new.
+    if operand[CONVERTER]:
+        return x.ctypes.data
+    return row_address(operand, shape, row) + count * operand[ROW_STEPS + len(shape) - 1]
+
+
+@inline
+def _check_and_sum(odd, total, x):  # type: ignore[no-untyped-def]
+    count = len(total)
+    total[:] = 0
+    for i in range(len(x) // count):
+        lanes = x[i * count : (i + 1) * count]
+        for r in range(count):
+            odd[r] |= odd_bits(lanes[r])
+            total[r] += lanes[r]
+
+
+@inline
+def _sum(total, x):  # type: ignore[no-untyped-def]
+    count = len(total)
+    total[:] = 0
+    for i in range(len(x) // count):
+        lanes = x[i * count : (i + 1) * count]
+        for r in range(count):
+            total[r] += lanes[r]
+
+
+@inline
+def _sum_weighted(total, x, w):  # type: ignore[no-untyped-def]
+    # A weight of zero hides an infinite term.
+    count = len(total)
+    total[:] = 0
+    for i in range(len(x) // count):
+        lanes, weights = x[i * count : (i + 1) * count], w[i * count : (i + 1) * count]
+        for r in range(count):
+            total[r] += weights[r] * lanes[r] if weights[r] > 0 else weights[r]
+
+
+@inline
+def _scale(x, scale):  # type: ignore[no-untyped-def]
+    count = len(scale)
+    for i in range(len(x) // count):
+        lanes = x[i * count : (i + 1) * count]
+        for r in range(count):
+            lanes[r] *= scale[r]
