@@ -1,7 +1,7 @@
 """Runs the kernels over a batch: cuts it into chunks, shares them among threads, sends what the fast loops leave to the careful ones."""
 
-from dataclasses import dataclass
-from typing import Any
+import threading
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,7 @@ _DOUBLE = np.dtype(np.float64)
 _ABSENT = np.zeros(8, np.int64)  # the layout of weights that are not given
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """What a kernel is told beside its operands."""
 
     kind: Any
@@ -46,6 +45,41 @@ def run(batch: Batch, options: Options, precision: np.dtype[Any], threads: int |
     else:
         _run_long_rows(engine, rows, out, workers)
     return out
+
+
+class _Single(threading.local):
+    """The arrays of a call on one pair of histograms, kept for the next: making them takes longer than the kernel."""
+
+    def __init__(self) -> None:
+        self.p, self.q = np.array([0, 0, 8, 0, 0]), np.array([0, 0, 8, 0, 0])
+        self.shape, self.out, self.todo = np.array([1]), np.empty(1), np.empty(1, np.uint8)
+
+
+_single = _Single()
+_DOUBLE_ZERO = np.float64(0.0)
+
+
+def run_single(p: npt.NDArray[Any], q: npt.NDArray[Any], options: Options) -> Any:
+    """The divergence of one pair of short contiguous float64 rows; None where the fast loops can't tell."""
+    s, o = _single, options
+    s.p[0], s.q[0] = kernels.addresses(p, q)
+    s.todo[0] = 1
+    n = p.size
+    kernel = kernels.tiles if n <= kernels.TILE_BINS else kernels.rows
+    kernel(o.kind, _DOUBLE_ZERO, s.p, s.q, _ABSENT, s.shape, n, 0, 1, o.normalize, o.pseudocount, o.factor, s.out, s.todo)
+    return None if s.todo[0] else s.out[0]
+
+
+def is_single(p: Any, q: Any) -> bool:
+    """True for a pair that `run_single` takes."""
+    return (
+        type(p) is np.ndarray
+        and type(q) is np.ndarray
+        and p.dtype == _DOUBLE
+        and q.dtype == _DOUBLE
+        and p.strides == q.strides == (8,)
+        and p.size == q.size <= kernels.PIECE
+    )
 
 
 def _workers(work: int, threads: int | None) -> int:
@@ -95,7 +129,7 @@ class _Engine:
 
     @property
     def is_staged(self) -> bool:
-        return any(layout[3] != kernels.BY_ROW for layout in self.layouts[self.precisions[0]][:2])
+        return any(layout[kernels.STAGER] for layout in self.layouts[self.precisions[0]][:2])
 
     def _layouts(self, precision: np.dtype[Any]) -> list[npt.NDArray[np.int64]]:
         layouts = [self.batch.layout(index, precision) for index in range(len(self.batch.operands))]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastkl.kernels import BY_ROW, CONVERTED_AND_TURNED, TILE_BINS, TURNED, converter
+from fastkl.kernels import TILE_BINS, converter, stager
 
 _Array = npt.NDArray[Any]
 _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
@@ -69,15 +69,14 @@ class Batch:
         """The vector that describes operand ``index`` to kernels of ``precision``."""
         array, steps = self.operands[index], self.steps[index]
         dtype, bin_step = array.dtype, array.strides[-1]
-        staging, convert = BY_ROW, 0
+        stage, convert = 0, 0
         if dtype != precision or (bin_step != dtype.itemsize and self.bins > 1):
             convert = converter(dtype, precision)
             row_step = steps[-1]
             if self.bins > TILE_BINS and 0 < abs(row_step) < abs(bin_step) and self.merged[-1] > 1:
-                is_ready = dtype == precision and row_step == dtype.itemsize
-                staging = TURNED if is_ready else CONVERTED_AND_TURNED
+                stage = stager(precision, dtype == precision and row_step == dtype.itemsize)
         address = array.__array_interface__["data"][0]
-        return np.array((address, convert, bin_step, staging, *steps), np.int64)
+        return np.array((address, convert, bin_step, stage, *steps), np.int64)
 
     def unmerged(self, flat: _Array) -> _Array:
         """Results in the order of memory as an array of the batch's shape."""

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastkl import _check
-from fastkl._engine import Options, run
+from fastkl._engine import Options, is_single, run, run_single
 from fastkl._operands import as_array, batch_of, bins_last, precision_of
 from fastkl.kernels import JS, KL, CrossEntropy
 
@@ -244,6 +244,12 @@ def _compare(
     _check.check_option("on_invalid", on_invalid, ("raise", "nan"))
     _check.check_threads(threads)
     options = Options(kind, bool(normalize), _check.check_pseudocount(pseudocount), _check.check_base(base))
+    values = list(named.values())
+    is_plain = weights is None and out is None and dtype is None and not keepdims and axis in (0, -1)
+    if is_plain and is_single(values[0], values[-1]):
+        single = run_single(values[0], values[-1], options)
+        if single is not None:
+            return single
     arrays = [as_array(value, name) for name, value in named.items()]
     result_dtype = _result_dtype(arrays, dtype)
     precision = precision_of(arrays, None if dtype is None else result_dtype)

@@ -284,7 +284,7 @@ def _with_one_bin_axis(arrays: Sequence[Array], axis: Axis) -> tuple[list[Array]
     if axis is None:
         arrays, axis = [array.ravel() for array in arrays], 0
     try:
-        shape = np.broadcast_shapes(*(array.shape for array in arrays))
+        shape = _common_shape(arrays)
     except ValueError as error:
         raise ValueError("Array shapes are incompatible for broadcasting.") from error
     axes = normalize_axis_tuple(axis, len(shape), "source") or tuple(range(len(shape)))
@@ -304,8 +304,13 @@ def _with_full_axes(array: Array, shape: tuple[int, ...], axes: tuple[int, ...])
     return np.broadcast_to(array, [shape[d] if d in axes else n for d, n in enumerate(array.shape)])
 
 
+def _common_shape(arrays: Sequence[Array]) -> tuple[int, ...]:
+    shapes = {array.shape for array in arrays}
+    return shapes.pop() if len(shapes) == 1 else np.broadcast_shapes(*shapes)
+
+
 def _batch_shape(samples: Sequence[Array], bins: int) -> tuple[int, ...]:
-    shape = np.broadcast_shapes(*(sample.shape for sample in samples))
+    shape = _common_shape(samples)
     return shape[:bins] + shape[bins + 1 :]
 
 
@@ -325,7 +330,7 @@ def _by_kernel(
 
 def _histograms(samples: Sequence[Array], bins: int, chosen: Array) -> list[Array]:
     """Those histograms of each sample that are ``chosen`` from the batch, as rows."""
-    shape = np.broadcast_shapes(*(sample.shape for sample in samples))
+    shape = _common_shape(samples)
     return [np.moveaxis(np.broadcast_to(sample, shape), bins, -1)[chosen] for sample in samples]
 
 
@@ -336,7 +341,7 @@ def _entropies(
     result = _by_kernel(_shannon if len(samples) == 1 else _kl_divergence, samples, bins, dtype)
     invalid = np.isnan(result)
     if invalid.any():
-        rows = [row.astype(dtype) for row in _histograms(samples, bins, invalid)]
+        rows = [row.astype(dtype, copy=False) for row in _histograms(samples, bins, invalid)]
         dropped = None if dropped is None else _histograms([dropped], bins, invalid)[0]
         result[invalid] = _invalid_entropies(rows, dropped, nan_policy, dtype)
     return result
@@ -375,10 +380,12 @@ def _entropy_by_definition(p: Array, q: Array | None = None) -> Array:
 
 def _share_their_bins(p: Array, q: Array, axis: Axis) -> bool:
     """True where SciPy's arithmetic, which normalises before it broadcasts, goes histogram by histogram."""
-    if not (_is_real(p.dtype) and _is_real(q.dtype) and p.ndim and q.ndim):
+    if not (_is_real(p.dtype) and _is_real(q.dtype) and p.ndim and q.ndim and p.size and q.size):
         return False
     if axis is None:
         return p.shape == q.shape
+    if p.shape == q.shape and isinstance(axis, int) and -p.ndim <= axis < p.ndim:
+        return True
     try:
         np.broadcast_shapes(p.shape, q.shape)
         p_bins = {a - p.ndim: p.shape[a] for a in normalize_axis_tuple(axis, p.ndim)}

@@ -8,21 +8,20 @@
     _piece   one piece: read, check, total, sum its terms
        |
     _load    operands of any layout   _lanes  totals in a fixed order   _terms  the divergences, one bin
-    _convert, _transpose, _memory     _wide   numbers of any magnitude  _logratio  log(x / y)
+    _convert, _stage, _transpose      _wide   numbers of any magnitude  _logratio  log(x / y)
 """
 
 from fastkl.kernels._careful import careful_pieces
 from fastkl.kernels._convert import converter
-from fastkl.kernels._load import BY_ROW, CONVERTED_AND_TURNED, STAGE, TURNED
+from fastkl.kernels._load import STAGER
 from fastkl.kernels._piece import GIVEN_TOTALS, ONLY_TOTALS, OWN_TOTALS, PIECE
 from fastkl.kernels._pieces import DONE, RECORD, STATE, TODO, join_pieces, join_totals, pieces
-from fastkl.kernels._rows import rows
+from fastkl.kernels._rows import addresses, rows
+from fastkl.kernels._stage import STAGE, stager
 from fastkl.kernels._terms import JS, KL, CrossEntropy, follows_chain_rule
 from fastkl.kernels._tile import TILE_BINS, tiles
 
 __all__ = [
-    "BY_ROW",
-    "CONVERTED_AND_TURNED",
     "DONE",
     "GIVEN_TOTALS",
     "JS",
@@ -32,11 +31,12 @@ __all__ = [
     "PIECE",
     "RECORD",
     "STAGE",
+    "STAGER",
     "STATE",
     "TILE_BINS",
     "TODO",
-    "TURNED",
     "CrossEntropy",
+    "addresses",
     "careful_pieces",
     "converter",
     "follows_chain_rule",
@@ -44,5 +44,6 @@ __all__ = [
     "join_totals",
     "pieces",
     "rows",
+    "stager",
     "tiles",
 ]

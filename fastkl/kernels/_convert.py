@@ -9,17 +9,16 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import types
 
 from fastkl.kernels._jit import address_of, entry
 from fastkl.kernels._memory import byteswap, view
 
-_SIGNATURE = types.void(types.intp, types.intp, types.intp, types.intp)
-
-
 @cache
 def converter(dtype: np.dtype[Any], precision: np.dtype[Any]) -> int:
-    """The address of the function that converts items of ``dtype`` to ``precision``, a `CONVERTER`."""
+    """The address of the function that converts items of ``dtype`` to ``precision``.
+
+    It takes the address of the first item, the bytes from item to item, their number, and the address of the result.
+    """
     native = dtype.newbyteorder("=")
     unsigned = np.dtype(f"u{dtype.itemsize}").type
     if native == np.float16:
@@ -28,7 +27,7 @@ def converter(dtype: np.dtype[Any], precision: np.dtype[Any]) -> int:
         function = _from_native((np.uint8 if dtype == np.bool_ else dtype.type), dtype.itemsize, precision.type)
     else:
         function = _from_swapped(unsigned, native.type, dtype.itemsize, precision.type)
-    return address_of(function, _SIGNATURE)
+    return address_of(function, 4)
 
 
 def _from_native(dtype: Any, size: int, precision: Any) -> Callable[..., None]:

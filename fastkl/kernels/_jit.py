@@ -17,7 +17,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from fastkl.kernels._memory import CONVERTER
+from fastkl.kernels._memory import callback_type
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,7 +55,7 @@ def by_precision(single: F, double: F) -> F:
 def by_kind(generic: F, implementations: Mapping[type, F]) -> None:
     """Let compiled code choose the implementation of ``generic`` by the NamedTuple class of its first argument."""
 
-    @overload(generic, jit_options=_TERM, strict=False)
+    @overload(generic, jit_options=_C_ARITHMETIC, strict=False)
     def _choose(kind, *args):  # type: ignore[no-untyped-def]
         return implementations[kind.instance_class]
 
@@ -71,13 +71,14 @@ def entry(function: F) -> F:
     return cast(F, dispatcher)
 
 
-def address_of(function: Callable[..., None], signature: Any) -> int:
-    """The address of the machine code of ``function``, an `entry`, for other machine code to call."""
+def address_of(function: Callable[..., None], arguments: int) -> int:
+    """The address of the machine code of ``function``, an `entry` of so many integers, for other machine code to `call`."""
     if numba.config.DISABLE_JIT:
-        callback = CONVERTER(function)
+        callback = callback_type(arguments)(function)
         _callbacks.append(callback)
         return cast(int, ctypes.cast(callback, ctypes.c_void_p).value)
     dispatcher: Any = function
+    signature = types.void(*[types.intp] * arguments)
     dispatcher.compile(signature)
     compiled = dispatcher.get_compile_result(signature)
     return cast(int, compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name))

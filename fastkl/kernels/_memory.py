@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import carray, types
+from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-# A function that converts items: (address, bytes from item to item, number of items, address of the result).
-CONVERTER = ctypes.CFUNCTYPE(None, ctypes.c_ssize_t, ctypes.c_ssize_t, ctypes.c_ssize_t, ctypes.c_ssize_t)
+
+def callback_type(arguments: int) -> Any:
+    """The C type of the functions that `call` takes: of so many integers, without a result."""
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_ssize_t] * arguments)
 
 
 def view(address: int, n: int, dtype: Any) -> np.ndarray[Any, Any]:
@@ -40,9 +43,9 @@ def byteswap(x: Any) -> Any:
     return x.byteswap()
 
 
-def call_converter(function: int, address: int, step: int, n: int, out: int) -> None:
-    """Call the machine code at the address ``function``, a `CONVERTER`."""
-    CONVERTER(int(function))(int(address), int(step), int(n), int(out))
+def call(function: int, arguments: tuple[int, ...]) -> None:
+    """Call the machine code at the address ``function`` with integers."""
+    callback_type(len(arguments))(int(function))(*map(int, arguments))
 
 
 @overload(unowned)
@@ -97,19 +100,21 @@ def _byteswap_instruction(typingctx, x):  # type: ignore[no-untyped-def]
     return x(x), codegen
 
 
-@overload(call_converter)
-def _call_converter(function, address, step, n, out):  # type: ignore[no-untyped-def]
-    return lambda function, address, step, n, out: _call(function, address, step, n, out)
+@overload(call)
+def _call(function, arguments):  # type: ignore[no-untyped-def]
+    return lambda function, arguments: _call_instruction(function, arguments)
 
 
 @intrinsic
-def _call(typingctx, function, address, step, n, out):  # type: ignore[no-untyped-def]
-    signature = types.void(types.intp, types.intp, types.intp, types.intp, types.intp)
-
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        index = arguments[0].type
-        pointer = builder.inttoptr(arguments[0], ir.PointerType(ir.FunctionType(ir.VoidType(), [index] * 4)))
-        builder.call(pointer, arguments[1:])
+def _call_instruction(typingctx, function, arguments):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        address, packed = values
+        integers = [
+            context.cast(builder, value, kind, types.intp)
+            for value, kind in zip(cgutils.unpack_tuple(builder, packed), signature.args[1], strict=True)
+        ]
+        kind = ir.FunctionType(ir.VoidType(), [address.type] * len(integers))
+        builder.call(builder.inttoptr(address, ir.PointerType(kind)), integers)
         return context.get_dummy_value()
 
-    return signature, codegen
+    return types.void(types.intp, arguments), codegen

@@ -10,27 +10,19 @@ import numpy as np
 
 from fastkl.kernels._jit import inline
 from fastkl.kernels._lanes import scan
-from fastkl.kernels._load import (
-    ADDRESS,
-    BIN_STEP,
-    BY_ROW,
-    CONVERTER,
-    STAGE,
-    STAGING,
-    load,
-    row_address,
-    rows_in_block,
-    stage,
-    staged_width,
-)
+from fastkl.kernels._load import ADDRESS, BIN_STEP, CONVERTER, STAGER, load, row_address
 from fastkl.kernels._logratio import constants, odd_bits
-from fastkl.kernels._memory import prefetch, unowned, view
-from fastkl.kernels._terms import bin_term, scales
+from fastkl.kernels._memory import call, prefetch, unowned, view
+from fastkl.kernels._stage import STAGE, rows_in_block, staged_width
+from fastkl.kernels._terms import bin_term, refine, scales
 
 PIECE = 2048  # bins: both operands and the terms, in double precision, fill 48 KiB
 
 # How a piece is scaled: by its own totals, not at all (only its totals are wanted), or by those that are given.
 OWN_TOTALS, ONLY_TOTALS, GIVEN_TOTALS = 0, 1, 2
+
+# A sum below this, for a total of one, may come from terms that want refining.
+SMALL = np.float32(0.25)
 
 # While the terms of this many bytes are computed the same bytes two pieces on are asked for, but at least 4 KiB on: memory works
 # while the arithmetic does. 256 bins, double, normalised, one thread: 1.2 ns a bin without, 0.8 with.
@@ -68,7 +60,6 @@ class Scratch(NamedTuple):
     terms: Any
     a: Any
     b: Any
-    runs: Any  # of bins, on their way to a staged block
     odd: Any
 
 
@@ -81,36 +72,40 @@ def job_of(p: Any, q: Any, w: Any, shape: Any, n: Any, normalize: Any, pseudocou
 @inline
 def memory_for(job: Any, size: Any, zero: Any) -> Any:
     """The memory of a `Scratch` in the precision of ``zero``, for ``size`` bins at a time."""
-    staged = STAGE if job.p[STAGING] or job.q[STAGING] else 1
     precision = type(zero)
-    return np.empty((9, size), precision), np.empty((2, staged), precision), np.empty(staged, precision), np.empty((2, size), np.int64)
+    blocks = np.empty((2, STAGE if job.p[STAGER] or job.q[STAGER] else 1), precision)
+    return np.empty((9, size), precision), blocks, np.empty((2, size), np.int64)
 
 
 @inline
 def scratch_in(memory: Any) -> Any:
     """The buffers that lie in the memory, which must be kept."""
-    reals, blocks, runs, integers = memory
+    reals, blocks, integers = memory
     integers[1, :] = 0
     left = Side(unowned(reals[0]), unowned(reals[1]), unowned(blocks[0]), unowned(reals[8, :1]), unowned(integers[1, :3]))
     right = Side(unowned(reals[2]), unowned(reals[3]), unowned(blocks[1]), unowned(reals[8, 1:2]), unowned(integers[1, 3:6]))
     weights, terms, a, b = unowned(reals[4]), unowned(reals[5]), unowned(reals[6]), unowned(reals[7])
-    return Scratch(left, right, weights, terms, a, b, unowned(runs), unowned(integers[0]))
+    return Scratch(left, right, weights, terms, a, b, unowned(integers[0]))
 
 
 @inline
 def open_block(job: Any, scratch: Any, row: Any, stop: Any, k: Any) -> Any:
     """Stage piece ``k`` of as many rows from ``row`` on as fit, where an operand needs it; return where those rows end."""
-    if job.p[STAGING] == BY_ROW and job.q[STAGING] == BY_ROW:
+    if job.p[STAGER] == 0 and job.q[STAGER] == 0:
         return stop
     m = min(PIECE, job.n - k * PIECE)
     count = rows_in_block(job.shape, row, stop, m)
-    if job.p[STAGING] != BY_ROW:
-        stage(job.p, job.shape, row, count, k * PIECE, m, scratch.left.block, scratch.runs)
-        scratch.left.memo[0] = 0
-    if job.q[STAGING] != BY_ROW:
-        stage(job.q, job.shape, row, count, k * PIECE, m, scratch.right.block, scratch.runs)
-        scratch.right.memo[0] = 0
+    _stage(job, job.p, row, count, k * PIECE, m, scratch.left)
+    _stage(job, job.q, row, count, k * PIECE, m, scratch.right)
     return row + count
+
+
+@inline
+def _stage(job, operand, row, count, first, m, side):  # type: ignore[no-untyped-def]
+    if operand[STAGER]:
+        shape = job.shape
+        call(operand[STAGER], (operand.ctypes.data, shape.ctypes.data, len(shape), row, count, first, m, side.block.ctypes.data))
+        side.memo[0] = 0
 
 
 @inline
@@ -149,13 +144,16 @@ def measure(kind: Any, job: Any, scratch: Any, block_row: Any, row: Any, k: Any,
         fill_terms_ahead(kind, t, x, y, a, b, p_ahead, q_ahead)
     for i in range(len(w)):
         t[i] = w[i] * t[i] if w[i] > 0 else w[i]
-    return p_total, q_total, scan(t)[0], odd
+    total = scan(t)[0]
+    if job.normalize and len(w) == 0 and total < SMALL * p_total and refine(kind, t, x, y, 0, 1):
+        total = scan(t)[0]
+    return p_total, q_total, total, odd
 
 
 @inline
 def _source(job, operand, side, block_row, row, k, m):  # type: ignore[no-untyped-def]
     # Where the piece is read from: (address, converter, step).
-    if operand[STAGING] != BY_ROW:
+    if operand[STAGER]:
         size = side.block.itemsize
         return side.block.ctypes.data + (row - block_row) * staged_width(m) * size, 0, size
     return row_address(operand, job.shape, row) + k * PIECE * operand[BIN_STEP], operand[CONVERTER], operand[BIN_STEP]

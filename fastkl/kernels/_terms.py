@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastkl.kernels._jit import by_kind, by_precision, inline, term
+from fastkl.kernels._jit import by_kind, by_precision, term
 from fastkl.kernels._logratio import align, artanh_tail, constants, is_positive, log_ratio
 
 _LOG2 = math.log(2.0)
@@ -67,16 +67,12 @@ def js_term(x: Any, y: Any) -> Any:
     s = (x - y) / total
     z = s * s
     near = total * (z * _js_series(z))
-    far = _sum_of_products(x, log_ratio(x + x, total), y, log_ratio(y + y, total))
+    # Ordered, for the sake of symmetry: a fused multiply-add rounds only one of the products.
+    high, low = max(x, y), min(x, y)
+    far = high * log_ratio(high + high, total) + low * log_ratio(low + low, total)
     half = type(x)(0.5)
     g = half * (half * near if z < _NEAR else far)
     return g if is_positive(total) else total
-
-
-@inline
-def _sum_of_products(a, b, c, d):  # type: ignore[no-untyped-def]
-    # Not a term, so no fused multiply-add: one would round the two products differently, and JS(P, Q) would not be JS(Q, P).
-    return a * b + c * d
 
 
 def _js_series_64(z):  # type: ignore[no-untyped-def]
@@ -168,6 +164,36 @@ def _scale_both_to_one(kind, p_total, q_total):  # type: ignore[no-untyped-def]
     return (p_total / p_total) / p_total, (q_total / q_total) / q_total
 
 
+def refine(kind: Any, t: Any, x: Any, y: Any, first: Any, step: Any) -> Any:
+    """Recompute those terms of one normalised row that its totals' rounding hurts; false where there is none.
+
+    The row's bins are the items ``first``, ``first + step``, ... of the arrays; only rows of a small sum are asked for.
+    """
+    return _REFINE[type(kind)](kind, t, x, y, first, step)
+
+
+def _refine_nothing(kind, t, x, y, first, step):  # type: ignore[no-untyped-def]
+    return False
+
+
+def _refine_dominant_bin(kind, t, x, y, first, step):  # type: ignore[no-untyped-def]
+    # Where one bin holds nearly all of q, its -log Q is that of 1 less a little, and the little is lost in the rounding of Q.
+    # From the sum of the others it is log1p(others / y), without loss; and exactly 0 for a histogram of one bin.
+    largest = first
+    for i in range(first, len(y), step):
+        if y[i] > y[largest]:
+            largest = i
+    others = y[largest] - y[largest]
+    for i in range(first, len(y), step):
+        if i != largest:
+            others += y[i]
+    if not others < y[largest]:
+        return False
+    if x[largest] > 0:
+        t[largest] = x[largest] * type(x[largest])(math.log1p(others / y[largest]))
+    return True
+
+
 def is_in_units_of_p(kind: Any) -> Any:
     """True where the sum of the terms of a normalised row is p_total times the divergence."""
     return _IN_UNITS_OF_P[type(kind)](kind)
@@ -189,10 +215,12 @@ def _no(kind):  # type: ignore[no-untyped-def]
 _BIN_TERM = {KL: _kl_bin, CrossEntropy: _cross_entropy_bin, JS: _js_bin}
 _WIDE_TERM = {KL: _kl_wide, CrossEntropy: _cross_entropy_wide, JS: _js_wide}
 _SCALES = {KL: _scale_q_to_p, CrossEntropy: _scale_q_to_one, JS: _scale_both_to_one}
+_REFINE = {KL: _refine_nothing, CrossEntropy: _refine_dominant_bin, JS: _refine_nothing}
 _IN_UNITS_OF_P = {KL: _yes, CrossEntropy: _yes, JS: _no}
 
 by_kind(bin_term, _BIN_TERM)
 by_kind(wide_term, _WIDE_TERM)
 by_kind(scales, _SCALES)
+by_kind(refine, _REFINE)
 by_kind(is_in_units_of_p, _IN_UNITS_OF_P)
 by_kind(follows_chain_rule, _IN_UNITS_OF_P)

@@ -7,9 +7,9 @@ import numpy as np
 from fastkl.kernels._jit import entry, inline
 from fastkl.kernels._load import ADDRESS, BIN_STEP, CONVERTER, ROW_STEPS, row_address
 from fastkl.kernels._logratio import odd_bits
-from fastkl.kernels._memory import call_converter
-from fastkl.kernels._piece import fill_terms_ahead, is_moderate, job_of, memory_for, scratch_in
-from fastkl.kernels._terms import is_in_units_of_p, scales
+from fastkl.kernels._memory import call
+from fastkl.kernels._piece import SMALL, fill_terms_ahead, is_moderate, job_of, memory_for, scratch_in
+from fastkl.kernels._terms import is_in_units_of_p, refine, scales
 from fastkl.kernels._transpose import transpose
 
 TILE_BINS = 32  # the most bins of a short row
@@ -66,6 +66,12 @@ def _tile(kind, job, scratch, row, stop, factor, out, todo):  # type: ignore[no-
         _sum_weighted(total, t, w)
     else:
         _sum(total, t)
+    if job.normalize and len(w) == 0:
+        for r in range(count):
+            if total[r] < SMALL * p_total[r] and refine(kind, t, x, y, r, count):
+                total[r] = 0
+                for i in range(r, len(t), count):
+                    total[r] += t[i]
     divide = job.normalize and is_in_units_of_p(kind)
     for r in range(count):
         value = np.float64(total[r]) / np.float64(p_total[r]) if divide else np.float64(total[r])
@@ -83,7 +89,7 @@ def _gather(operand, shape, row, n, count, out):  # type: ignore[no-untyped-def]
         return
     for i in range(n):
         lanes = out.ctypes.data + i * count * out.itemsize
-        call_converter(operand[CONVERTER], address + i * operand[BIN_STEP], row_step, count, lanes)
+        call(operand[CONVERTER], (address + i * operand[BIN_STEP], row_step, count, lanes))
 
 
 @inline
