@@ -51,8 +51,10 @@ def check_weights(weights: _Array) -> None:
         )
 
 
-def raise_for_invalid(named: dict[str, _Array], normalize: bool, pseudocount: float, weights: _Array | None) -> NoReturn:
-    """Raise ValueError for the first argument with invalid histograms: which, where in it, what was found, how many there are."""
+def raise_for_invalid(
+    named: dict[str, _Array], normalize: bool, pseudocount: float, weights: _Array | None
+) -> NoReturn:
+    """Raise ValueError for the first invalid histogram: whose it is, where, what was found, how many there are."""
     for name, array in named.items():
         found = list(_invalid_histograms(array, normalize and pseudocount == 0))
         if found:
@@ -61,7 +63,7 @@ def raise_for_invalid(named: dict[str, _Array], normalize: bool, pseudocount: fl
             total = math.prod(array.shape[:-1])
             count = f" ({len(found)} of {total} histograms of {name} are invalid)" if index else ""
             raise ValueError(f"{place} is not a histogram: {reason}{count}")
-    what = "weighted total" if weights is not None else "total"
+    what = "weighted total" if is_weighted else "total"
     raise ValueError(f"a histogram has a {what} of zero, which can't be normalised")
 
 

@@ -1,6 +1,7 @@
-"""Runs the kernels over a batch: cuts it into chunks, shares them among threads, sends what the fast loops leave to the careful ones."""
+"""Runs the kernels over a batch: chunks, shared among threads; what fast loops leave goes to careful ones."""
 
 import threading
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,11 +41,25 @@ def run(batch: Batch, options: Options, precision: np.dtype[Any], threads: int |
             engine.rows(0, rows, out, todo)
         else:
             for_each_chunk(
-                lambda k: engine.rows(k * chunk, min((k + 1) * chunk, rows), out, todo), -(-rows // chunk), workers
+                lambda k: engine.rows(k * chunk, min((k + 1) * chunk, rows), out, todo),
+                -(-rows // chunk),
+                workers,
             )
     else:
         _run_long_rows(engine, rows, out, workers)
     return out
+
+
+def _fill_chunk(
+    engine: "_Engine",
+    chunks: list[tuple[int, int, int, int]],
+    totals: int,
+    given: npt.NDArray[np.float64],
+    records: npt.NDArray[np.float64],
+    origin: int,
+    k: int,
+) -> None:
+    engine.pieces(*chunks[k], totals, given, records, origin)
 
 
 class _Single(threading.local):
@@ -66,7 +81,22 @@ def run_single(p: npt.NDArray[Any], q: npt.NDArray[Any], options: Options) -> An
     s.todo[0] = 1
     n = p.size
     kernel = kernels.tiles if n <= kernels.TILE_BINS else kernels.rows
-    kernel(o.kind, _DOUBLE_ZERO, s.p, s.q, _ABSENT, s.shape, n, 0, 1, o.normalize, o.pseudocount, o.factor, s.out, s.todo)
+    kernel(
+        o.kind,
+        _DOUBLE_ZERO,
+        s.p,
+        s.q,
+        _ABSENT,
+        s.shape,
+        n,
+        0,
+        1,
+        o.normalize,
+        o.pseudocount,
+        o.factor,
+        s.out,
+        s.todo,
+    )
     return None if s.todo[0] else s.out[0]
 
 
@@ -104,11 +134,8 @@ def _run_long_rows(engine: "_Engine", rows: int, out: npt.NDArray[np.float64], w
         ]
         for totals in engine.rounds:
             records[:, :, kernels.STATE] = kernels.TODO
-            for_each_chunk(
-                lambda k, totals=totals: engine.pieces(*chunks[k], totals, given, records, start),  # noqa: B023
-                len(chunks),
-                workers,
-            )
+            work = partial(_fill_chunk, engine, chunks, totals, given, records, start)
+            for_each_chunk(work, len(chunks), workers)
             if totals == kernels.ONLY_TOTALS:
                 kernels.join_totals(records, given)
         options = engine.options
@@ -116,7 +143,7 @@ def _run_long_rows(engine: "_Engine", rows: int, out: npt.NDArray[np.float64], w
 
 
 class _Engine:
-    """The kernels bound to a batch: each method does a chunk, by the fast loops and then by slower ones what they leave."""
+    """The kernels bound to a batch: each method does a chunk, and by slower loops what the fast ones leave."""
 
     def __init__(self, batch: Batch, options: Options, precision: np.dtype[Any]) -> None:
         self.batch, self.options, self.bins = batch, options, batch.bins
@@ -147,7 +174,17 @@ class _Engine:
         for precision in self.precisions:
             operands = self._operands(precision)
             kernel(
-                o.kind, precision.type(0), *operands, self.bins, start, stop, o.normalize, o.pseudocount, o.factor, out, todo
+                o.kind,
+                precision.type(0),
+                *operands,
+                self.bins,
+                start,
+                stop,
+                o.normalize,
+                o.pseudocount,
+                o.factor,
+                out,
+                todo,
             )
             if not todo[start:stop].any():
                 return
@@ -161,7 +198,18 @@ class _Engine:
         values, given = np.empty(stop - start), np.zeros((stop - start, 4))
         operands = self._operands(_DOUBLE)
         kernels.careful_pieces(
-            o.kind, *operands, self.bins, start, stop, 0, 1, o.normalize, o.pseudocount, kernels.OWN_TOTALS, given, records
+            o.kind,
+            *operands,
+            self.bins,
+            start,
+            stop,
+            0,
+            1,
+            o.normalize,
+            o.pseudocount,
+            kernels.OWN_TOTALS,
+            given,
+            records,
         )
         kernels.join_pieces(o.kind, o.normalize, o.factor, records, values)
         out[start:stop][left] = values[left]

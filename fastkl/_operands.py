@@ -101,8 +101,8 @@ def batch_of(names: list[str], arrays: list[_Array]) -> Batch:
         raise ValueError(f"batch shapes can't be broadcast: {shapes}") from None
     steps = [_broadcast_steps(array, shape) for array in arrays]
     order = sorted(range(len(shape)), key=lambda d: tuple(-abs(step[d]) for step in steps))
-    merged, steps = _merge([shape[d] for d in order], [[step[d] for d in order] for step in steps])
-    return Batch(arrays, shape, order, steps, merged, bins)
+    merged, merged_steps = _merge([shape[d] for d in order], [[step[d] for d in order] for step in steps])
+    return Batch(arrays, shape, order, merged_steps, merged, bins)
 
 
 def _broadcast_steps(array: _Array, shape: tuple[int, ...]) -> list[int]:

@@ -1,7 +1,7 @@
 """Work shared among threads: chunks handed out one by one, on a pool that survives forks and obeys Ctrl-C.
 
-Kernels release the GIL, so threads of Python run them side by side. The caller's thread works too: what is asked of the pool is
-help, and nothing waits for a helper that has not begun. So many callers share one pool without deadlock.
+Kernels release the GIL, so threads of Python run them side by side. The caller's thread works too: what is asked of
+the pool is help, and nothing waits for a helper that has not begun. So many callers share one pool without deadlock.
 """
 
 import itertools
@@ -23,7 +23,7 @@ def available_cpus() -> int:
 
 
 def for_each_chunk(work: Callable[[int], None], chunks: int, threads: int) -> None:
-    """Call ``work`` with 0 ... chunks - 1, in order of start, on at most ``threads`` threads, and return when all is done.
+    """Call ``work`` with 0 ... chunks - 1 on at most ``threads`` threads, and return when all is done.
 
     The first exception, KeyboardInterrupt included, stops the handing out; it is raised once no thread works any more.
     """

@@ -31,28 +31,31 @@ def kl_divergence(
 ) -> Any:
     r"""Kullback-Leibler divergence of each histogram of ``p`` from that of ``q``.
 
-    .. math:: D(P \| Q) = \sum_i w_i P_i \log \frac{P_i}{Q_i}, \qquad P = p / \sum_i w_i p_i, \quad Q = q / \sum_i w_i q_i
+    .. math:: D(P \| Q) = \sum_i w_i P_i \log \frac{P_i}{Q_i}, \qquad P = p / \sum_i w_i p_i, \quad Q = q / \sum_i w_i
+    q_i
 
     and with ``normalize=False`` the generalised divergence :math:`\sum_i w_i (p_i \log (p_i / q_i) - p_i + q_i)`.
 
     Parameters
     ----------
     p, q : array_like of real numbers
-        Batches of histograms, counts or probabilities, whose batch dimensions broadcast as in NumPy; the numbers of bins must
-        agree. Floats, integers and bools of any width, layout and byte order are read in place.
+        Batches of histograms, counts or probabilities, whose batch dimensions broadcast as in NumPy; the numbers of
+        bins must agree. Floats, integers and bools of any width, layout and byte order are read in place.
     axis : int
-        The axis of the bins, counted in the argument with the most dimensions. A 1-D argument is one histogram, whatever the axis.
+        The axis of the bins, counted in the argument with the most dimensions. A 1-D argument is one histogram,
+        whatever the axis.
     base : float, optional
         The base of the logarithm: 2 gives bits. Default: e, nats.
     normalize : bool
         Scale each histogram to a total of one first (default). It costs no copy.
     weights : array_like, optional
-        Weights of the bins, >= 0: bin widths or quadrature weights, which make densities on a grid give their continuous divergence.
-        One for each bin, or an array that broadcasts as p and q do.
+        Weights of the bins, >= 0: bin widths or quadrature weights, which make densities on a grid give their
+        continuous divergence. One for each bin, or an array that broadcasts as p and q do.
     pseudocount : float
         Added to every bin of both before anything else.
     on_invalid : {"raise", "nan"}
-        What to do about invalid histograms: those with a negative, NaN or infinite bin or, where they are normalised, a total of zero.
+        What to do about invalid histograms: those with a negative, NaN or infinite bin or, where they are normalised,
+        a total of zero.
     keepdims : bool
         Keep the axis of the bins, with length 1.
     out : ndarray, optional
@@ -76,8 +79,8 @@ def kl_divergence(
 
     Notes
     -----
-    0 log 0 is 0. With ``normalize=False`` the relative error is below 1e-14 (1e-5 in single precision), also where p and q agree
-    to many digits; normalised results are exact for inputs moved by a few units in the last place.
+    0 log 0 is 0. With ``normalize=False`` the relative error is below 1e-14 (1e-5 in single precision), also where p
+    and q agree to many digits; normalised results are exact for inputs moved by a few units in the last place.
 
     References
     ----------
@@ -93,7 +96,18 @@ def kl_divergence(
     array([0.45958046, 0.45958046])
     """
     return _compare(
-        KL(), {"p": p, "q": q}, axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads
+        KL(),
+        {"p": p, "q": q},
+        axis,
+        base,
+        normalize,
+        weights,
+        pseudocount,
+        on_invalid,
+        keepdims,
+        out,
+        dtype,
+        threads,
     )
 
 
@@ -136,7 +150,18 @@ def cross_entropy(
     1.2075187496394219
     """
     return _compare(
-        CrossEntropy(), {"p": p, "q": q}, axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads
+        CrossEntropy(),
+        {"p": p, "q": q},
+        axis,
+        base,
+        normalize,
+        weights,
+        pseudocount,
+        on_invalid,
+        keepdims,
+        out,
+        dtype,
+        threads,
     )
 
 
@@ -180,7 +205,18 @@ def entropy(
     0.0
     """
     return _compare(
-        CrossEntropy(), {"p": p}, axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads
+        CrossEntropy(),
+        {"p": p},
+        axis,
+        base,
+        normalize,
+        weights,
+        pseudocount,
+        on_invalid,
+        keepdims,
+        out,
+        dtype,
+        threads,
     )
 
 
@@ -214,7 +250,8 @@ def js_divergence(
 
     References
     ----------
-    J. Lin, Divergence measures based on the Shannon entropy, IEEE Transactions on Information Theory 37 (1991), 145-151.
+    J. Lin, Divergence measures based on the Shannon entropy, IEEE Transactions on Information Theory 37 (1991),
+    145-151.
 
     Examples
     --------
@@ -223,13 +260,24 @@ def js_divergence(
     1.0
     """
     return _compare(
-        JS(), {"p": p, "q": q}, axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads
+        JS(),
+        {"p": p, "q": q},
+        axis,
+        base,
+        normalize,
+        weights,
+        pseudocount,
+        on_invalid,
+        keepdims,
+        out,
+        dtype,
+        threads,
     )
 
 
 def _compare(
     kind: Any,
-    named: dict[str, npt.ArrayLike],
+    named: dict[str, Any],
     axis: int,
     base: float | None,
     normalize: bool,
@@ -263,7 +311,7 @@ def _compare(
     batch = batch_of(["p", "q", "weights"], moved)
     flat = run(batch, options, precision, threads)
     if on_invalid == "raise" and np.isnan(flat).any():
-        _check.raise_for_invalid(histograms, options.normalize, options.pseudocount, weights)
+        _check.raise_for_invalid(histograms, options.normalize, options.pseudocount, weights is not None)
     return _deliver(batch.unmerged(flat), axis if keepdims else None, out, result_dtype)
 
 

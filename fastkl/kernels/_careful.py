@@ -1,4 +1,4 @@
-"""The odd pieces: subnormal, huge or invalid bins, or totals too far apart for the fast loops; always in double precision."""
+"""The odd pieces, in double precision: bins or totals that the fast loops can't take, and invalid ones."""
 
 import numpy as np
 
@@ -11,9 +11,7 @@ from fastkl.kernels._wide import is_invalid, multiply, wide_sum, wide_total
 
 
 @entry
-def careful_pieces(  # type: ignore[no-untyped-def]
-    kind, p, q, w, shape, n, start, stop, first, last, normalize, pseudocount, totals, given, records
-):
+def careful_pieces(kind, p, q, w, shape, n, start, stop, first, last, normalize, pseudocount, totals, given, records):
     """What `pieces` does, for the pieces that it left todo: they are done or invalid afterwards."""
     bins = np.empty((3, PIECE))
     for row in range(start, stop):
@@ -29,13 +27,13 @@ def careful_pieces(  # type: ignore[no-untyped-def]
 
 
 @inline
-def _load_piece(operand, shape, row, k, m, buffer):  # type: ignore[no-untyped-def]
+def _load_piece(operand, shape, row, k, m, buffer):
     address = row_address(operand, shape, row) + k * PIECE * operand[BIN_STEP]
     return load(operand[CONVERTER], address, operand[BIN_STEP], m, buffer)
 
 
 @inline
-def _fill_record(kind, x, y, w, normalize, pseudocount, totals, p_total, q_total, record):  # type: ignore[no-untyped-def]
+def _fill_record(kind, x, y, w, normalize, pseudocount, totals, p_total, q_total, record):
     record[:] = 0.0
     record[STATE] = INVALID if is_invalid(x) or is_invalid(y) else DONE
     if record[STATE] == INVALID:

@@ -1,7 +1,7 @@
 """Conversion of items of any real type and byte order to the precision of the kernels.
 
-Each pair of types is machine code of its own, compiled when first met and called by address, so that no kernel is compiled
-for the dtype of its operands.
+Each pair of types is machine code of its own, compiled when first met and called by address, so that no kernel is
+compiled for the dtype of its operands.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ import numpy as np
 
 from fastkl.kernels._jit import address_of, entry
 from fastkl.kernels._memory import byteswap, view
+
 
 @cache
 def converter(dtype: np.dtype[Any], precision: np.dtype[Any]) -> int:
@@ -32,7 +33,7 @@ def converter(dtype: np.dtype[Any], precision: np.dtype[Any]) -> int:
 
 def _from_native(dtype: Any, size: int, precision: Any) -> Callable[..., None]:
     @entry
-    def convert(address, step, n, out_address):  # type: ignore[no-untyped-def]
+    def convert(address, step, n, out_address):
         out = view(out_address, n, precision)
         if step == size:
             x = view(address, n, dtype)
@@ -47,7 +48,7 @@ def _from_native(dtype: Any, size: int, precision: Any) -> Callable[..., None]:
 
 def _from_swapped(unsigned: Any, dtype: Any, size: int, precision: Any) -> Callable[..., None]:
     @entry
-    def convert(address, step, n, out_address):  # type: ignore[no-untyped-def]
+    def convert(address, step, n, out_address):
         out = view(out_address, n, precision)
         for i in range(n):
             out[i] = unsigned(byteswap(view(address + i * step, 1, unsigned)[0])).view(dtype)
@@ -57,9 +58,9 @@ def _from_swapped(unsigned: Any, dtype: Any, size: int, precision: Any) -> Calla
 
 def _from_half(precision: Any, swapped: bool) -> Callable[..., None]:
     @entry
-    def convert(address, step, n, out_address):  # type: ignore[no-untyped-def]
-        # The bits of a half, moved to their place in a single, have an exponent that is 112 too small: the product puts that
-        # right, for subnormals too. The exponent of infinities and NaN is restored by hand.
+    def convert(address, step, n, out_address):
+        # The bits of a half, moved to their place in a single, have an exponent that is 112 too small: the product
+        # puts that right, for subnormals too. The exponent of infinities and NaN is restored by hand.
         out = view(out_address, n, precision)
         for i in range(n):
             raw = view(address + i * step, 1, np.uint16)[0]

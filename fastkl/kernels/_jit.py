@@ -1,7 +1,7 @@
 """The only place that decides how fastkl's functions are compiled.
 
-`inline` compiles a helper that kernels call; `term` the same for per-bin mathematics; `entry` compiles a function that Python
-calls, releases the GIL in it and keeps the machine code on disk.
+`inline` compiles a helper that kernels call; `term` the same for per-bin mathematics; `entry` compiles a function
+that Python calls, releases the GIL in it and keeps the machine code on disk.
 """
 
 import ctypes
@@ -46,33 +46,34 @@ def by_precision(single: F, double: F) -> F:
         return (single if isinstance(args[0], np.float32) else double)(*args)
 
     @overload(generic, jit_options=_TERM, strict=False)
-    def _choose(*args):  # type: ignore[no-untyped-def]
+    def _choose(*args):
         return single if args[0] is types.float32 else double
 
     return cast(F, generic)
 
 
-def by_kind(generic: F, implementations: Mapping[type, F]) -> None:
+def by_kind(generic: F, implementations: Mapping[Any, F]) -> None:
     """Let compiled code choose the implementation of ``generic`` by the NamedTuple class of its first argument."""
 
     @overload(generic, jit_options=_C_ARITHMETIC, strict=False)
-    def _choose(kind, *args):  # type: ignore[no-untyped-def]
+    def _choose(kind, *args):
         return implementations[kind.instance_class]
 
 
-def entry(function: F) -> F:
-    """Compile a function that Python calls, without the GIL, its machine code kept on disk where a disk can be written."""
+def entry(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function that Python calls, without the GIL, and keep it on disk where a disk can be written."""
     try:
         dispatcher = numba.njit(nogil=True, cache=True, **_C_ARITHMETIC)(function)
     except RuntimeError as error:  # numba found neither a writable package folder nor a writable home
         logging.getLogger("fastkl").info("kernels are compiled anew in this process: %s", error)
-        return cast(F, numba.njit(nogil=True, **_C_ARITHMETIC)(function))
-    _stamp_with_all_kernels(dispatcher)
-    return cast(F, dispatcher)
+        dispatcher = numba.njit(nogil=True, **_C_ARITHMETIC)(function)
+    else:
+        _stamp_with_all_kernels(dispatcher)
+    return cast(Callable[..., Any], dispatcher)
 
 
 def address_of(function: Callable[..., None], arguments: int) -> int:
-    """The address of the machine code of ``function``, an `entry` of so many integers, for other machine code to `call`."""
+    """The address of ``function``, an `entry` of so many integers, for other machine code to `call`."""
     if numba.config.DISABLE_JIT:
         callback = callback_type(arguments)(function)
         _callbacks.append(callback)

@@ -1,8 +1,9 @@
 """One pass over a row: its total, and whether every bin is an ordinary one.
 
-The order in which a row is summed is fixed, so that its total does not depend on where the row came from nor on the width of the
-machine's vectors: bin i goes to lane i modulo four vectors of 64 bytes, what does not fill a vector is added last. LLVM
-neither vectorises a sum whose order is fixed nor keeps the order of one whose order is free, so the loop is built by hand.
+The order in which a row is summed is fixed, so that its total does not depend on where the row came from nor on the
+width of the machine's vectors: bin i goes to lane i modulo four vectors of 64 bytes, what does not fill a vector is
+added last. LLVM neither vectorises a sum whose order is fixed nor keeps the order of one whose order is free, so the
+loop is built by hand.
 """
 
 from typing import Any
@@ -42,32 +43,32 @@ def _fold(vector: Any) -> Any:
 
 
 @overload(scan)
-def _scan(x):  # type: ignore[no-untyped-def]
+def _scan(x):
     return lambda x: _scan_vectors(x)
 
 
 @intrinsic
-def _scan_vectors(typingctx, x):  # type: ignore[no-untyped-def]
+def _scan_vectors(typingctx, x):
     single = x.dtype is types.float32
     real, integer = (ir.FloatType(), ir.IntType(32)) if single else (ir.DoubleType(), ir.IntType(64))
     tiny, huge = (TINY_32, HUGE_32) if single else (TINY_64, HUGE_64)
     width = _BYTES // (4 if single else 8)
     signature = types.Tuple((x.dtype, types.int64))(x)
 
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):
         row = context.make_array(signature.args[0])(context, builder, arguments[0])
         n = cgutils.unpack_tuple(builder, row.shape)[0]
 
-        def constant(value, kind):  # type: ignore[no-untyped-def]
+        def constant(value, kind):
             return ir.Constant(kind, [value] * kind.count if isinstance(kind, ir.VectorType) else value)
 
-        def is_odd(value, kind, bits):  # type: ignore[no-untyped-def]
+        def is_odd(value, kind, bits):
             # Comparisons are ordered: NaN is in no range. A zero adds no bit but that of its sign.
             low = builder.fcmp_ordered(">=", value, constant(float(tiny), kind))
             high = builder.fcmp_ordered("<=", value, constant(float(huge), kind))
             return builder.select(builder.and_(low, high), constant(0, bits), builder.bitcast(value, bits))
 
-        def accumulate(total, odd, kind, bits, at):  # type: ignore[no-untyped-def]
+        def accumulate(total, odd, kind, bits, at):
             pointer = builder.bitcast(builder.gep(row.data, [at]), ir.PointerType(kind))
             value = builder.load(pointer, align=real_bytes)
             builder.store(builder.fadd(builder.load(total), value), total)
@@ -89,14 +90,18 @@ def _scan_vectors(typingctx, x):  # type: ignore[no-untyped-def]
             with builder.if_then(builder.icmp_unsigned("<", at, whole)):
                 accumulate(totals[k], odds[k], vector, mask, at)
 
-        def reduced(values, add):  # type: ignore[no-untyped-def]
+        def reduced(values, add):
             a, b, c, d = (builder.load(value) for value in values)
             folded, size = add(add(a, b), add(c, d)), width
             while size > 1:
                 size //= 2
-                low = builder.shuffle_vector(folded, folded, ir.Constant(ir.VectorType(ir.IntType(32), size), list(range(size))))
+                low = builder.shuffle_vector(
+                    folded, folded, ir.Constant(ir.VectorType(ir.IntType(32), size), list(range(size)))
+                )
                 high = builder.shuffle_vector(
-                    folded, folded, ir.Constant(ir.VectorType(ir.IntType(32), size), list(range(size, 2 * size)))
+                    folded,
+                    folded,
+                    ir.Constant(ir.VectorType(ir.IntType(32), size), list(range(size, 2 * size))),
                 )
                 folded = add(low, high)
             return builder.extract_element(folded, ir.Constant(ir.IntType(32), 0))

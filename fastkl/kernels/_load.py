@@ -1,7 +1,8 @@
-"""Reading histograms of any type and layout: in place where the kernels can, else into a buffer that stays in the cache.
+"""Reading histograms of any type and layout: in place, or into a buffer that stays in the cache.
 
-An operand is described by one integer vector, its layout, so that none needs machine code of its own: [address, address of its
-converter or 0, bytes from bin to bin, address of its stager or 0, bytes from row to row along each batch dimension ...].
+An operand is described by one integer vector, its layout, so that none needs machine code of its own: [address,
+address of its converter or 0, bytes from bin to bin, address of its stager or 0, bytes from row to row along each
+batch dimension ...].
 """
 
 from typing import Any

@@ -1,7 +1,8 @@
 """Raw memory and machine code by address: how kernels serve operands whose type is known only when they run.
 
-A kernel that took NumPy arrays would be compiled again for every dtype, layout, read-only flag and number of dimensions.
-Ours take addresses, so that one machine code serves them all. Every function has a twin for the interpreter.
+A kernel that took NumPy arrays would be compiled again for every dtype, layout, read-only flag and number of
+dimensions. Ours take addresses, so that one machine code serves them all. Every function has a twin for the
+interpreter.
 """
 
 import ctypes
@@ -28,8 +29,8 @@ def view(address: int, n: int, dtype: Any) -> np.ndarray[Any, Any]:
 def unowned(x: Any) -> Any:
     """The contiguous array ``x`` without its share in the ownership, which its holder must keep.
 
-    Numba counts references of every array that is passed from function to function, each with two locked instructions: a
-    row of 40 bins spent 800 ns on that.
+    Numba counts references of every array that is passed from function to function, each with two locked
+    instructions: a row of 40 bins spent 800 ns on that.
     """
     return x
 
@@ -49,33 +50,33 @@ def call(function: int, arguments: tuple[int, ...]) -> None:
 
 
 @overload(unowned)
-def _unowned(x):  # type: ignore[no-untyped-def]
+def _unowned(x):
     return lambda x: carray(_pointer(x.ctypes.data, x.dtype.type), len(x))
 
 
 @overload(view)
-def _view(address, n, dtype):  # type: ignore[no-untyped-def]
+def _view(address, n, dtype):
     return lambda address, n, dtype: carray(_pointer(address, dtype), n)
 
 
 @intrinsic
-def _pointer(typingctx, address, dtype):  # type: ignore[no-untyped-def]
+def _pointer(typingctx, address, dtype):
     pointer_type = types.CPointer(dtype.dtype)
 
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):
         return builder.inttoptr(arguments[0], context.get_value_type(pointer_type))
 
     return pointer_type(address, dtype), codegen
 
 
 @overload(prefetch)
-def _prefetch(address):  # type: ignore[no-untyped-def]
+def _prefetch(address):
     return lambda address: _prefetch_instruction(address)
 
 
 @intrinsic
-def _prefetch_instruction(typingctx, address):  # type: ignore[no-untyped-def]
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+def _prefetch_instruction(typingctx, address):
+    def codegen(context, builder, signature, arguments):
         pointer = builder.inttoptr(arguments[0], ir.PointerType(ir.IntType(8)))
         flag = ir.IntType(32)
         instruction = builder.module.declare_intrinsic(
@@ -88,26 +89,26 @@ def _prefetch_instruction(typingctx, address):  # type: ignore[no-untyped-def]
 
 
 @overload(byteswap)
-def _byteswap(x):  # type: ignore[no-untyped-def]
+def _byteswap(x):
     return lambda x: _byteswap_instruction(x)
 
 
 @intrinsic
-def _byteswap_instruction(typingctx, x):  # type: ignore[no-untyped-def]
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+def _byteswap_instruction(typingctx, x):
+    def codegen(context, builder, signature, arguments):
         return builder.bswap(arguments[0])
 
     return x(x), codegen
 
 
 @overload(call)
-def _call(function, arguments):  # type: ignore[no-untyped-def]
+def _call(function, arguments):
     return lambda function, arguments: _call_instruction(function, arguments)
 
 
 @intrinsic
-def _call_instruction(typingctx, function, arguments):  # type: ignore[no-untyped-def]
-    def codegen(context, builder, signature, values):  # type: ignore[no-untyped-def]
+def _call_instruction(typingctx, function, arguments):
+    def codegen(context, builder, signature, values):
         address, packed = values
         integers = [
             context.cast(builder, value, kind, types.intp)

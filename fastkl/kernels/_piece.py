@@ -1,7 +1,7 @@
 """One piece of a row, in passes over the first-level cache: read and checked, totalled, its terms summed.
 
-A row is cut into pieces so that memory is read once though the arithmetic needs the totals first. The cut depends on the
-number of bins alone and a piece is summed in a fixed order: results depend on neither threads nor layout.
+A row is cut into pieces so that memory is read once though the arithmetic needs the totals first. The cut depends on
+the number of bins alone and a piece is summed in a fixed order: results depend on neither threads nor layout.
 """
 
 from typing import Any, NamedTuple
@@ -24,9 +24,9 @@ OWN_TOTALS, ONLY_TOTALS, GIVEN_TOTALS = 0, 1, 2
 # A sum below this, for a total of one, may come from terms that want refining.
 SMALL = np.float32(0.25)
 
-# While the terms of this many bytes are computed the same bytes two pieces on are asked for, but at least 4 KiB on: memory works
-# while the arithmetic does. 256 bins, double, normalised, one thread: 1.2 ns a bin without, 0.8 with.
-_CHUNK, _LINE, _LEAST_AHEAD = 512, 64, 4096
+# While the terms of this many bytes are computed the same bytes two pieces on are asked for, but at least 4 KiB on:
+# memory works while the arithmetic does. 256 bins, double, normalised, one thread: 1.2 ns a bin without, 0.8 with.
+_CHUNK, LINE, _LEAST_AHEAD = 512, 64, 4096
 
 
 class Job(NamedTuple):
@@ -60,6 +60,7 @@ class Scratch(NamedTuple):
     terms: Any
     a: Any
     b: Any
+    total: Any
     odd: Any
 
 
@@ -74,7 +75,7 @@ def memory_for(job: Any, size: Any, zero: Any) -> Any:
     """The memory of a `Scratch` in the precision of ``zero``, for ``size`` bins at a time."""
     precision = type(zero)
     blocks = np.empty((2, STAGE if job.p[STAGER] or job.q[STAGER] else 1), precision)
-    return np.empty((9, size), precision), blocks, np.empty((2, size), np.int64)
+    return np.empty((10, size), precision), blocks, np.empty((2, size), np.int64)
 
 
 @inline
@@ -82,15 +83,28 @@ def scratch_in(memory: Any) -> Any:
     """The buffers that lie in the memory, which must be kept."""
     reals, blocks, integers = memory
     integers[1, :] = 0
-    left = Side(unowned(reals[0]), unowned(reals[1]), unowned(blocks[0]), unowned(reals[8, :1]), unowned(integers[1, :3]))
-    right = Side(unowned(reals[2]), unowned(reals[3]), unowned(blocks[1]), unowned(reals[8, 1:2]), unowned(integers[1, 3:6]))
-    weights, terms, a, b = unowned(reals[4]), unowned(reals[5]), unowned(reals[6]), unowned(reals[7])
-    return Scratch(left, right, weights, terms, a, b, unowned(integers[0]))
+    left = Side(
+        unowned(reals[0]),
+        unowned(reals[1]),
+        unowned(blocks[0]),
+        unowned(reals[8, :1]),
+        unowned(integers[1, :3]),
+    )
+    right = Side(
+        unowned(reals[2]),
+        unowned(reals[3]),
+        unowned(blocks[1]),
+        unowned(reals[8, 1:2]),
+        unowned(integers[1, 3:6]),
+    )
+    weights, terms = unowned(reals[4]), unowned(reals[5])
+    a, b, total = unowned(reals[6]), unowned(reals[7]), unowned(reals[9])
+    return Scratch(left, right, weights, terms, a, b, total, unowned(integers[0]))
 
 
 @inline
 def open_block(job: Any, scratch: Any, row: Any, stop: Any, k: Any) -> Any:
-    """Stage piece ``k`` of as many rows from ``row`` on as fit, where an operand needs it; return where those rows end."""
+    """Stage piece ``k`` of as many rows from ``row`` on as fit, if an operand needs it; return where they end."""
     if job.p[STAGER] == 0 and job.q[STAGER] == 0:
         return stop
     m = min(PIECE, job.n - k * PIECE)
@@ -101,15 +115,37 @@ def open_block(job: Any, scratch: Any, row: Any, stop: Any, k: Any) -> Any:
 
 
 @inline
-def _stage(job, operand, row, count, first, m, side):  # type: ignore[no-untyped-def]
+def _stage(job, operand, row, count, first, m, side):
     if operand[STAGER]:
         shape = job.shape
-        call(operand[STAGER], (operand.ctypes.data, shape.ctypes.data, len(shape), row, count, first, m, side.block.ctypes.data))
+        call(
+            operand[STAGER],
+            (
+                operand.ctypes.data,
+                shape.ctypes.data,
+                len(shape),
+                row,
+                count,
+                first,
+                m,
+                side.block.ctypes.data,
+            ),
+        )
         side.memo[0] = 0
 
 
 @inline
-def measure(kind: Any, job: Any, scratch: Any, block_row: Any, row: Any, k: Any, totals: Any, given_p: Any, given_q: Any) -> Any:
+def measure(
+    kind: Any,
+    job: Any,
+    scratch: Any,
+    block_row: Any,
+    row: Any,
+    k: Any,
+    totals: Any,
+    given_p: Any,
+    given_q: Any,
+) -> Any:
     """(p_total, q_total, sum of the terms, odd) of piece ``k`` of ``row``, in the block that begins with ``block_row``.
 
     ``totals`` says which totals scale the piece. Where odd is nonzero the rest means nothing.
@@ -151,16 +187,20 @@ def measure(kind: Any, job: Any, scratch: Any, block_row: Any, row: Any, k: Any,
 
 
 @inline
-def _source(job, operand, side, block_row, row, k, m):  # type: ignore[no-untyped-def]
+def _source(job, operand, side, block_row, row, k, m):
     # Where the piece is read from: (address, converter, step).
     if operand[STAGER]:
         size = side.block.itemsize
         return side.block.ctypes.data + (row - block_row) * staged_width(m) * size, 0, size
-    return row_address(operand, job.shape, row) + k * PIECE * operand[BIN_STEP], operand[CONVERTER], operand[BIN_STEP]
+    return (
+        row_address(operand, job.shape, row) + k * PIECE * operand[BIN_STEP],
+        operand[CONVERTER],
+        operand[BIN_STEP],
+    )
 
 
 @inline
-def _read(job, address, converter, step, m, w, w_address, side):  # type: ignore[no-untyped-def]
+def _read(job, address, converter, step, m, w, w_address, side):
     # (bins, total, odd). The piece that was read last is not read again: one row may meet many.
     in_place = converter == 0 and job.pseudocount == 0.0
     x = view(address, m, side.bins.dtype.type) if in_place else side.bins[:m]
@@ -193,21 +233,22 @@ def fill_terms_ahead(kind: Any, t: Any, x: Any, y: Any, a: Any, b: Any, x_ahead:
     chunk = _CHUNK // t.itemsize
     for start in range(0, len(t), chunk):
         stop = min(start + chunk, len(t))
-        for line in range(start * t.itemsize, stop * t.itemsize, _LINE):
+        for line in range(start * t.itemsize, stop * t.itemsize, LINE):
             prefetch(x_ahead + line)
             prefetch(y_ahead + line)
         _fill_terms(kind, t[start:stop], x[start:stop], y[start:stop], a, b)
 
 
 @inline
-def _fill_terms(kind, t, x, y, a, b):  # type: ignore[no-untyped-def]
-    # Loops from 0: one from ``start`` may have a negative index, for all that the compiler knows, and is not vectorised.
+def _fill_terms(kind, t, x, y, a, b):
+    # Loops from 0: one from ``start`` may have a negative index, for all that the compiler knows, and is not
+    # vectorised.
     for i in range(len(t)):
         t[i] = bin_term(kind, x[i], y[i], a, b)
 
 
 @inline
-def _fill_and_check_terms(kind, t, x, y):  # type: ignore[no-untyped-def]
+def _fill_and_check_terms(kind, t, x, y):
     # In one pass: where no totals are needed, no pass before this one has seen the bins.
     one = type(t[0])(1.0)
     seen = odd_bits(one)

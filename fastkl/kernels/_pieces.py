@@ -1,8 +1,8 @@
-"""Rows of many pieces, each piece by itself, so that all threads can share one row; and the row from the records of its pieces.
+"""Rows of many pieces, each by itself, so that all threads can share one row; and the row from its records.
 
-For divergences that follow the chain rule each piece is scaled by its own totals: the row's value is that of the pieces'
-totals, which are a histogram themselves, plus the pieces' own. For the others the totals of the whole row come first, and
-the pieces are read a second time.
+For divergences that follow the chain rule each piece is scaled by its own totals: the row's value is that of the
+pieces' totals, which are a histogram themselves, plus the pieces' own. For the others the totals of the whole row
+come first, and the pieces are read a second time.
 """
 
 import math
@@ -20,13 +20,11 @@ DONE, TODO, INVALID = 0, 1, 2
 
 
 @entry
-def pieces(  # type: ignore[no-untyped-def]
-    kind, zero, p, q, w, shape, n, start, stop, first, last, normalize, pseudocount, totals, given, records
-):
+def pieces(kind, zero, p, q, w, shape, n, start, stop, first, last, normalize, pseudocount, totals, given, records):
     """Fill the records of the pieces ``first`` to ``last`` of the rows ``start`` to ``stop`` that are todo.
 
-    ``totals`` says which totals scale a piece, ``given`` holds those of each row as (mantissa, exponent) of p and of q; it and
-    ``records`` begin with the row ``start``. Pieces that the fast loops can't take stay todo.
+    ``totals`` says which totals scale a piece, ``given`` holds those of each row as (mantissa, exponent) of p and of
+    q; it and ``records`` begin with the row ``start``. Pieces that the fast loops can't take stay todo.
     """
     job = job_of(p, q, w, shape, n, normalize, pseudocount)
     memory = memory_for(job, PIECE, zero)
@@ -40,7 +38,9 @@ def pieces(  # type: ignore[no-untyped-def]
                 if record[STATE] == TODO:
                     given_p = math.ldexp(given[row - start, 0], int(given[row - start, 1]))
                     given_q = math.ldexp(given[row - start, 2], int(given[row - start, 3]))
-                    p_total, q_total, total, odd = measure(kind, job, scratch, block_row, row, k, totals, given_p, given_q)
+                    p_total, q_total, total, odd = measure(
+                        kind, job, scratch, block_row, row, k, totals, given_p, given_q
+                    )
                     if odd == 0:
                         record[:] = 0.0
                         record[P_TOTAL], record[Q_TOTAL], record[TERMS] = p_total, q_total, total
@@ -48,7 +48,7 @@ def pieces(  # type: ignore[no-untyped-def]
 
 
 @entry
-def join_totals(records, given):  # type: ignore[no-untyped-def]
+def join_totals(records, given):
     """Write the totals of rows, as `pieces` takes them, from the records of their pieces."""
     for row in range(len(records)):
         given[row, 0], given[row, 1] = _total(records[row], P_TOTAL)
@@ -56,14 +56,14 @@ def join_totals(records, given):  # type: ignore[no-untyped-def]
 
 
 @entry
-def join_pieces(kind, normalize, factor, records, out):  # type: ignore[no-untyped-def]
+def join_pieces(kind, normalize, factor, records, out):
     """Write the divergences, times ``factor``, of rows from the records of their pieces; NaN for invalid rows."""
     for row in range(len(records)):
         out[row] = factor * _join(kind, records[row], normalize)
 
 
 @inline
-def _join(kind, records, normalize):  # type: ignore[no-untyped-def]
+def _join(kind, records, normalize):
     for k in range(len(records)):
         if records[k, STATE] != DONE:
             return np.nan
@@ -80,7 +80,7 @@ def _join(kind, records, normalize):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _with_pieces_between(kind, records, p_total, q_total, total):  # type: ignore[no-untyped-def]
+def _with_pieces_between(kind, records, p_total, q_total, total):
     low, middle, high = add(0.0, 0.0, 0.0, total[0], total[1])
     for k in range(len(records)):
         x = divide(records[k, P_TOTAL], int(records[k, P_TOTAL + 1]), p_total)
@@ -91,7 +91,7 @@ def _with_pieces_between(kind, records, p_total, q_total, total):  # type: ignor
 
 
 @inline
-def _total(records, field):  # type: ignore[no-untyped-def]
+def _total(records, field):
     low, middle, high = 0.0, 0.0, 0.0
     for k in range(len(records)):
         low, middle, high = add(low, middle, high, records[k, field], int(records[k, field + 1]))

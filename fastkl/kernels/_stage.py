@@ -33,17 +33,17 @@ def rows_in_block(shape: Any, row: Any, stop: Any, m: Any) -> Any:
 
 @cache
 def stager(precision: np.dtype[Any], is_ready: bool) -> int:
-    """The address of the function that stages; ``is_ready`` where neighbouring rows are contiguous items of ``precision``.
+    """The address of the function that stages; ``is_ready`` if rows are contiguous items of ``precision``.
 
-    It takes the addresses of the layout and of the batch's shape, the number of dimensions, the first row, the number of
-    rows, the first bin, the number of bins, and the address of the block.
+    It takes the addresses of the layout and of the batch's shape, the number of dimensions, the first row, the number
+    of rows, the first bin, the number of bins, and the address of the block.
     """
     return address_of((_turn if is_ready else _convert_and_turn)(precision.type), 8)
 
 
 def _turn(precision: Any) -> Callable[..., None]:
     @entry
-    def stage(layout_address, shape_address, dimensions, row, count, first, m, block_address):  # type: ignore[no-untyped-def]
+    def stage(layout_address, shape_address, dimensions, row, count, first, m, block_address):
         layout = view(layout_address, ROW_STEPS + dimensions, np.int64)
         shape = view(shape_address, dimensions, np.int64)
         block = view(block_address, STAGE, precision)
@@ -55,7 +55,7 @@ def _turn(precision: Any) -> Callable[..., None]:
 
 def _convert_and_turn(precision: Any) -> Callable[..., None]:
     @entry
-    def stage(layout_address, shape_address, dimensions, row, count, first, m, block_address):  # type: ignore[no-untyped-def]
+    def stage(layout_address, shape_address, dimensions, row, count, first, m, block_address):
         layout = view(layout_address, ROW_STEPS + dimensions, np.int64)
         shape = view(shape_address, dimensions, np.int64)
         block = view(block_address, STAGE, precision)

@@ -1,8 +1,9 @@
 """The divergences: for each a tag and the mathematics of one bin. This is the place to add another.
 
-A divergence is a sum over bins of a function of p_i and q_i, where one histogram or both are scaled to a common total first.
-Its tag, a NamedTuple that holds its parameters, is the first argument of every kernel; the tables at the end of this file name,
-for each tag, the functions of one bin and of the totals that the kernels call. Adding a divergence is a tag, a term, a row in each table.
+A divergence is a sum over bins of a function of p_i and q_i, where one histogram or both are scaled to a common total
+first. Its tag, a NamedTuple that holds its parameters, is the first argument of every kernel; the tables at the end
+of this file name, for each tag, the functions of one bin and of the totals that the kernels call. Adding a divergence
+is a tag, a term, a row in each table.
 """
 
 import math
@@ -60,8 +61,8 @@ def cross_entropy_term(x: Any, y: Any) -> Any:
 def js_term(x: Any, y: Any) -> Any:
     """(x log(2x / (x + y)) + y log(2y / (x + y))) / 2.
 
-    With s = (x - y) / (x + y) it is (x + y) h(s) / 4, h(s) = s^2 + s^4/6 + s^6/15 + ..., which keeps every digit where x and
-    y agree; where they do not, the two logarithms do.
+    With s = (x - y) / (x + y) it is (x + y) h(s) / 4, h(s) = s^2 + s^4/6 + s^6/15 + ..., which keeps every digit
+    where x and y agree; where they do not, the two logarithms do.
     """
     total = x + y
     s = (x - y) / total
@@ -75,14 +76,14 @@ def js_term(x: Any, y: Any) -> Any:
     return g if is_positive(total) else total
 
 
-def _js_series_64(z):  # type: ignore[no-untyped-def]
+def _js_series_64(z):
     h = 1.0 / 276.0
     for k in range(11, 0, -1):
         h = 1.0 / (k * (2.0 * k - 1.0)) + z * h
     return h
 
 
-def _js_series_32(z):  # type: ignore[no-untyped-def]
+def _js_series_32(z):
     h = np.float32(1.0 / 66.0)
     for k in range(5, 0, -1):
         h = np.float32(1.0 / (k * (2.0 * k - 1.0))) + z * h
@@ -98,24 +99,24 @@ def bin_term(kind: Any, x: Any, y: Any, a: Any, b: Any) -> Any:
     return _BIN_TERM[type(kind)](kind, x, y, a, b)
 
 
-def _kl_bin(kind, x, y, a, b):  # type: ignore[no-untyped-def]
+def _kl_bin(kind, x, y, a, b):
     return kl_term(x, b * y)
 
 
-def _cross_entropy_bin(kind, x, y, a, b):  # type: ignore[no-untyped-def]
+def _cross_entropy_bin(kind, x, y, a, b):
     return cross_entropy_term(x, b * y)
 
 
-def _js_bin(kind, x, y, a, b):  # type: ignore[no-untyped-def]
+def _js_bin(kind, x, y, a, b):
     return js_term(a * x, b * y)
 
 
 def wide_term(kind: Any, x: Any, x_exponent: Any, y: Any, y_exponent: Any) -> Any:
-    """(g, e) with the term of the scaled bin (x 2^x_exponent, y 2^y_exponent) being g 2^e; x and y zero or in [1/2, 1)."""
+    """(g, e), where g 2^e is the term of (x 2^x_exponent, y 2^y_exponent), scaled already; x, y zero or in [1/2, 1)."""
     return _WIDE_TERM[type(kind)](kind, x, x_exponent, y, y_exponent)
 
 
-def _kl_wide(kind, x, x_exponent, y, y_exponent):  # type: ignore[no-untyped-def]
+def _kl_wide(kind, x, x_exponent, y, y_exponent):
     if x == 0.0:
         return y, y_exponent
     if y == 0.0:
@@ -128,7 +129,7 @@ def _kl_wide(kind, x, x_exponent, y, y_exponent):  # type: ignore[no-untyped-def
     return kl_term(x, math.ldexp(y, apart)), x_exponent
 
 
-def _cross_entropy_wide(kind, x, x_exponent, y, y_exponent):  # type: ignore[no-untyped-def]
+def _cross_entropy_wide(kind, x, x_exponent, y, y_exponent):
     if x == 0.0:
         return 0.0, 0
     if y == 0.0:
@@ -138,7 +139,7 @@ def _cross_entropy_wide(kind, x, x_exponent, y, y_exponent):  # type: ignore[no-
     return cross_entropy_term(x, math.ldexp(y, y_exponent)), x_exponent
 
 
-def _js_wide(kind, x, x_exponent, y, y_exponent):  # type: ignore[no-untyped-def]
+def _js_wide(kind, x, x_exponent, y, y_exponent):
     apart = y_exponent - x_exponent
     if x == 0.0 or (y != 0.0 and apart > _FAR):
         return 0.5 * _LOG2 * y, y_exponent
@@ -152,16 +153,18 @@ def scales(kind: Any, p_total: Any, q_total: Any) -> Any:
     return _SCALES[type(kind)](kind, p_total, q_total)
 
 
-def _scale_q_to_p(kind, p_total, q_total):  # type: ignore[no-untyped-def]
-    return p_total / p_total, p_total / q_total
+def _scale_q_to_p(kind, p_total, q_total):
+    return type(p_total)(1.0), p_total / q_total
 
 
-def _scale_q_to_one(kind, p_total, q_total):  # type: ignore[no-untyped-def]
-    return q_total / q_total, (q_total / q_total) / q_total
+def _scale_q_to_one(kind, p_total, q_total):
+    one = type(q_total)(1.0)
+    return one, one / q_total
 
 
-def _scale_both_to_one(kind, p_total, q_total):  # type: ignore[no-untyped-def]
-    return (p_total / p_total) / p_total, (q_total / q_total) / q_total
+def _scale_both_to_one(kind, p_total, q_total):
+    one = type(p_total)(1.0)
+    return one / p_total, one / q_total
 
 
 def refine(kind: Any, t: Any, x: Any, y: Any, first: Any, step: Any) -> Any:
@@ -172,13 +175,14 @@ def refine(kind: Any, t: Any, x: Any, y: Any, first: Any, step: Any) -> Any:
     return _REFINE[type(kind)](kind, t, x, y, first, step)
 
 
-def _refine_nothing(kind, t, x, y, first, step):  # type: ignore[no-untyped-def]
+def _refine_nothing(kind, t, x, y, first, step):
     return False
 
 
-def _refine_dominant_bin(kind, t, x, y, first, step):  # type: ignore[no-untyped-def]
-    # Where one bin holds nearly all of q, its -log Q is that of 1 less a little, and the little is lost in the rounding of Q.
-    # From the sum of the others it is log1p(others / y), without loss; and exactly 0 for a histogram of one bin.
+def _refine_dominant_bin(kind, t, x, y, first, step):
+    # Where one bin holds nearly all of q, its -log Q is that of 1 less a little, and the little is lost in the
+    # rounding of Q. From the sum of the others it is log1p(others / y), without loss; and exactly 0 for a histogram
+    # of one bin.
     largest = first
     for i in range(first, len(y), step):
         if y[i] > y[largest]:
@@ -204,11 +208,11 @@ def follows_chain_rule(kind: Any) -> Any:
     return _IN_UNITS_OF_P[type(kind)](kind)
 
 
-def _yes(kind):  # type: ignore[no-untyped-def]
+def _yes(kind):
     return True
 
 
-def _no(kind):  # type: ignore[no-untyped-def]
+def _no(kind):
     return False
 
 

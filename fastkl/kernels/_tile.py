@@ -1,15 +1,13 @@
-"""Rows too short to fill vectors of their own: many rows side by side, one in each lane, their bins read one after another."""
-
-from typing import Any
+"""Rows too short to fill vectors of their own: many side by side, one in each lane, bin after bin."""
 
 import numpy as np
 
 from fastkl.kernels._jit import entry, inline
 from fastkl.kernels._load import ADDRESS, BIN_STEP, CONVERTER, ROW_STEPS, row_address
 from fastkl.kernels._logratio import odd_bits
-from fastkl.kernels._memory import call
-from fastkl.kernels._piece import SMALL, fill_terms_ahead, is_moderate, job_of, memory_for, scratch_in
-from fastkl.kernels._terms import is_in_units_of_p, refine, scales
+from fastkl.kernels._memory import call, prefetch
+from fastkl.kernels._piece import LINE, SMALL, is_moderate, job_of, memory_for, scratch_in
+from fastkl.kernels._terms import bin_term, is_in_units_of_p, refine, scales
 from fastkl.kernels._transpose import transpose
 
 TILE_BINS = 32  # the most bins of a short row
@@ -17,9 +15,7 @@ _TILE = 1024  # bins of all rows of a tile
 
 
 @entry
-def tiles(  # type: ignore[no-untyped-def]
-    kind, zero, p, q, w, shape, n, start, stop, normalize, pseudocount, factor, out, todo
-):
+def tiles(kind, zero, p, q, w, shape, n, start, stop, normalize, pseudocount, factor, out, todo):
     """What `rows` does, for rows of at most `TILE_BINS` bins."""
     job = job_of(p, q, w, shape, n, normalize, pseudocount)
     memory = memory_for(job, _TILE, zero)
@@ -30,7 +26,7 @@ def tiles(  # type: ignore[no-untyped-def]
 
 
 @inline
-def _tile(kind, job, scratch, row, stop, factor, out, todo):  # type: ignore[no-untyped-def]
+def _tile(kind, job, scratch, row, stop, factor, out, todo):
     n, innermost = job.n, job.shape[len(job.shape) - 1]
     count = min(_TILE // max(n, 1), stop - row, innermost - row % innermost)
     x, y, t = scratch.left.bins[: n * count], scratch.right.bins[: n * count], scratch.terms[: n * count]
@@ -57,32 +53,72 @@ def _tile(kind, job, scratch, row, stop, factor, out, todo):  # type: ignore[no-
         for r in range(count):
             a[r], b[r] = scales(kind, p_total[r], q_total[r])
             odd[r] |= np.int64(not (is_moderate(a[r]) & is_moderate(b[r])))
-        _scale(x, a)
-        _scale(y, b)
-    one = type(t[0])(1.0)
-    fill_terms_ahead(kind, t, x, y, one, one, _next_tile(job.p, job.shape, row, count, x), _next_tile(job.q, job.shape, row, count, y))
-    total = a
+    else:
+        a[:] = 1
+        b[:] = 1
+    total = scratch.total[:count]
+    _fill_and_sum_terms(
+        kind,
+        t,
+        total,
+        x,
+        y,
+        a,
+        b,
+        _next_tile(job.p, job.shape, row, count, x),
+        _next_tile(job.q, job.shape, row, count, y),
+    )
     if len(w):
         _sum_weighted(total, t, w)
-    else:
-        _sum(total, t)
     if job.normalize and len(w) == 0:
         for r in range(count):
             if total[r] < SMALL * p_total[r] and refine(kind, t, x, y, r, count):
                 total[r] = 0
                 for i in range(r, len(t), count):
                     total[r] += t[i]
-    divide = job.normalize and is_in_units_of_p(kind)
-    for r in range(count):
-        value = np.float64(total[r]) / np.float64(p_total[r]) if divide else np.float64(total[r])
-        is_done = (odd[r] == 0) & (todo[row + r] != 0)
-        out[row + r] = factor * value if is_done else out[row + r]
-        todo[row + r] = 0 if is_done else todo[row + r]
+    _finish(
+        job.normalize and is_in_units_of_p(kind),
+        total,
+        p_total,
+        odd,
+        factor,
+        out[row : row + count],
+        todo[row : row + count],
+    )
     return row + count
 
 
 @inline
-def _gather(operand, shape, row, n, count, out):  # type: ignore[no-untyped-def]
+def _finish(divide, total, p_total, odd, factor, out, todo):
+    for r in range(len(odd)):
+        value = np.float64(total[r]) / np.float64(p_total[r]) if divide else np.float64(total[r])
+        is_done = (odd[r] == 0) & (todo[r] != 0)
+        out[r] = factor * value if is_done else out[r]
+        todo[r] = 0 if is_done else todo[r]
+
+
+@inline
+def _fill_and_sum_terms(kind, t, total, x, y, a, b, x_ahead, y_ahead):
+    # Memory fetches the next tile meanwhile.
+    count = len(a)
+    total[:] = 0
+    for i in range(len(t) // count):
+        for line in range(i * count * t.itemsize, (i + 1) * count * t.itemsize, LINE):
+            prefetch(x_ahead + line)
+            prefetch(y_ahead + line)
+        first, last = i * count, (i + 1) * count
+        _fill_and_sum_lanes(kind, t[first:last], total, x[first:last], y[first:last], a, b)
+
+
+@inline
+def _fill_and_sum_lanes(kind, t, total, x, y, a, b):
+    for r in range(len(t)):
+        t[r] = bin_term(kind, x[r], y[r], a[r], b[r])
+        total[r] += t[r]
+
+
+@inline
+def _gather(operand, shape, row, n, count, out):
     address, row_step = row_address(operand, shape, row), operand[ROW_STEPS + len(shape) - 1]
     if operand[CONVERTER] == 0:
         transpose(address, row_step, count, n, out, count)
@@ -93,7 +129,7 @@ def _gather(operand, shape, row, n, count, out):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _next_tile(operand, shape, row, count, x):  # type: ignore[no-untyped-def]
+def _next_tile(operand, shape, row, count, x):
     # What to ask memory for meanwhile: the rows after these where they are read in place, else nothing new.
     if operand[CONVERTER]:
         return x.ctypes.data
@@ -101,7 +137,7 @@ def _next_tile(operand, shape, row, count, x):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _check_and_sum(odd, total, x):  # type: ignore[no-untyped-def]
+def _check_and_sum(odd, total, x):
     count = len(total)
     total[:] = 0
     for i in range(len(x) // count):
@@ -112,17 +148,7 @@ def _check_and_sum(odd, total, x):  # type: ignore[no-untyped-def]
 
 
 @inline
-def _sum(total, x):  # type: ignore[no-untyped-def]
-    count = len(total)
-    total[:] = 0
-    for i in range(len(x) // count):
-        lanes = x[i * count : (i + 1) * count]
-        for r in range(count):
-            total[r] += lanes[r]
-
-
-@inline
-def _sum_weighted(total, x, w):  # type: ignore[no-untyped-def]
+def _sum_weighted(total, x, w):
     # A weight of zero hides an infinite term.
     count = len(total)
     total[:] = 0
@@ -130,12 +156,3 @@ def _sum_weighted(total, x, w):  # type: ignore[no-untyped-def]
         lanes, weights = x[i * count : (i + 1) * count], w[i * count : (i + 1) * count]
         for r in range(count):
             total[r] += weights[r] * lanes[r] if weights[r] > 0 else weights[r]
-
-
-@inline
-def _scale(x, scale):  # type: ignore[no-untyped-def]
-    count = len(scale)
-    for i in range(len(x) // count):
-        lanes = x[i * count : (i + 1) * count]
-        for r in range(count):
-            lanes[r] *= scale[r]

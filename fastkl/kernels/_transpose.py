@@ -17,7 +17,7 @@ _SIDE = 8
 
 @inline
 def transpose(address: Any, step: Any, n: Any, count: Any, out: Any, width: Any) -> Any:
-    """Write item r of run i to ``out[r * width + i]``: ``n`` contiguous runs of ``count`` items, ``step`` bytes apart."""
+    """Write item r of run i to ``out[r * width + i]``: ``n`` runs of ``count`` contiguous items, ``step`` bytes apart."""
     size = out.itemsize
     runs, items = n // _SIDE * _SIDE, count // _SIDE * _SIDE
     for i in range(0, runs, _SIDE):
@@ -37,28 +37,31 @@ def _transpose_block(address: int, step: int, out: Any, at: int, width: int) -> 
 
 
 @overload(_transpose_block)
-def _transpose_block_in_registers(address, step, out, at, width):  # type: ignore[no-untyped-def]
-    return lambda address, step, out, at, width: _shuffle_block(address, step, out.ctypes.data, at, width, out.dtype.type(0))
+def _transpose_block_in_registers(address, step, out, at, width):
+    return lambda address, step, out, at, width: _shuffle_block(
+        address, step, out.ctypes.data, at, width, out.dtype.type(0)
+    )
 
 
 @intrinsic
-def _shuffle_block(typingctx, address, step, out, at, width, zero):  # type: ignore[no-untyped-def]
+def _shuffle_block(typingctx, address, step, out, at, width, zero):
     real, size = (ir.FloatType(), 4) if zero is types.float32 else (ir.DoubleType(), 8)
     vector = ir.VectorType(real, _SIDE)
     signature = types.void(types.intp, types.intp, types.intp, types.intp, types.intp, zero)
 
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):
         address, step, out, at, width, _ = arguments
         index = address.type
 
-        def pointer(base, offset):  # type: ignore[no-untyped-def]
+        def pointer(base, offset):
             return builder.inttoptr(builder.add(base, offset), ir.PointerType(vector))
 
-        def shuffle(a, b, lanes):  # type: ignore[no-untyped-def]
+        def shuffle(a, b, lanes):
             return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), _SIDE), lanes))
 
         block = [builder.load(pointer(address, builder.mul(step, index(i))), align=size) for i in range(_SIDE)]
-        # Three rounds exchange, between vectors 1, 2 and 4 apart, the lanes whose number has that bit in the one and not in the other.
+        # Three rounds exchange, between vectors 1, 2 and 4 apart, the lanes whose number has that bit in the one and
+        # not in the other.
         for apart in (1, 2, 4):
             low = [lane if not lane & apart else lane - apart + _SIDE for lane in range(_SIDE)]
             high = [lane + apart if not lane & apart else lane + _SIDE for lane in range(_SIDE)]

@@ -1,7 +1,7 @@
-"""Numbers without limits of exponent: pairs (mantissa, exponent), their sums, and the divergences of pieces that need them.
+"""Numbers without limits of exponent, (mantissa, exponent): sums of them, and divergences of pieces.
 
-For the rare pieces with subnormal, huge or invalid bins, or with totals too far apart for the fast loops: plain scalar code,
-10 to 20 ns a bin; and for the few totals from which a long row is joined.
+For the rare pieces with subnormal, huge or invalid bins, or with totals too far apart for the fast loops: plain
+scalar code, 10 to 20 ns a bin; and for the few totals from which a long row is joined.
 """
 
 import math
