@@ -52,7 +52,7 @@ def check_weights(weights: _Array) -> None:
 
 
 def raise_for_invalid(
-    named: dict[str, _Array], normalize: bool, pseudocount: float, weights: _Array | None
+    named: dict[str, _Array], normalize: bool, pseudocount: float, is_weighted: bool
 ) -> NoReturn:
     """Raise ValueError for the first invalid histogram: whose it is, where, what was found, how many there are."""
     for name, array in named.items():

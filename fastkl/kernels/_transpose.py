@@ -17,7 +17,7 @@ _SIDE = 8
 
 @inline
 def transpose(address: Any, step: Any, n: Any, count: Any, out: Any, width: Any) -> Any:
-    """Write item r of run i to ``out[r * width + i]``: ``n`` runs of ``count`` contiguous items, ``step`` bytes apart."""
+    """Write item r of run i to ``out[r * width + i]``: ``n`` runs of ``count`` items, ``step`` bytes apart."""
     size = out.itemsize
     runs, items = n // _SIDE * _SIDE, count // _SIDE * _SIDE
     for i in range(0, runs, _SIDE):
