@@ -18,10 +18,15 @@ from llvmlite import binding
 from numba import types
 from numba.extending import overload
 
+from fastkl.kernels import _logratio
 from fastkl.kernels._jit import address_of, by_kind, entry, inline
-from fastkl.kernels._logratio import is_positive, log_ratio, odd_bits
 from fastkl.kernels._memory import view
 from fastkl.kernels._terms import KL, kl_term, wide_term
+
+# They have no annotations: Numba infers the types.
+is_positive: Any = _logratio.is_positive
+log_ratio: Any = _logratio.log_ratio
+odd_bits: Any = _logratio.odd_bits
 
 # Elements computed at a time: three buffers of 4 KiB, which stay in the first-level cache.
 _BLOCK = 512
@@ -200,7 +205,7 @@ def build(name: str) -> np.ufunc:
     loop, doc = _LOOPS[name]
     if numba.config.DISABLE_JIT:  # interpreted, NumPy's scalars would warn
         loop = np.errstate(all="ignore")(loop)
-    address = address_of(loop, types.void(types.intp, types.intp, types.intp, types.intp))
+    address = address_of(loop, 4)
     single, double = np.dtype(np.float32).num, np.dtype(np.float64).num
     loops = (ctypes.c_void_p * 2)(address, address)
     is_single = (ctypes.c_void_p * 2)(1, 0)

@@ -319,13 +319,13 @@ def _zeroed(samples: Sequence[Array], dropped: Array) -> list[Array]:
     return [np.where(dropped, sample.dtype.type(0), sample) for sample in samples]
 
 
-def _by_kernel(
-    function: Callable[..., Any], samples: Sequence[Array], bins: int, dtype: np.dtype[Any]
-) -> Array:
+def _by_kernel(function: Callable[..., Any], samples: Sequence[Array], bins: int, dtype: np.dtype[Any]) -> Array:
     """One value for each histogram of the batch, NaN for an invalid one, 0 for histograms without bins."""
     if samples[0].shape[bins] == 0:
         return np.zeros(_batch_shape(samples, bins), _precision(dtype))
-    return np.asarray(function(*samples, axis=bins, on_invalid="nan", dtype=_precision(dtype)))
+    # Double precision is not asked for, as it is what they choose: one pair takes 4 us instead of 20.
+    single = np.float32 if _precision(dtype) is np.float32 else None
+    return np.asarray(function(*samples, axis=bins, on_invalid="nan", dtype=single))
 
 
 def _histograms(samples: Sequence[Array], bins: int, chosen: Array) -> list[Array]:
@@ -347,9 +347,7 @@ def _entropies(
     return result
 
 
-def _invalid_entropies(
-    rows: Sequence[Array], dropped: Array | None, nan_policy: str, dtype: np.dtype[Any]
-) -> Array:
+def _invalid_entropies(rows: Sequence[Array], dropped: Array | None, nan_policy: str, dtype: np.dtype[Any]) -> Array:
     """What SciPy makes of rows that are not histograms."""
     missing = reduce(np.logical_or, map(np.isnan, rows))
     if nan_policy == "raise" and missing.any():
