@@ -1,8 +1,7 @@
 """What is wrong with an argument, in one sentence."""
 
 import math
-from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,31 +50,21 @@ def check_weights(weights: _Array) -> None:
         )
 
 
-def raise_for_invalid(
-    named: dict[str, _Array], normalize: bool, pseudocount: float, is_weighted: bool
-) -> NoReturn:
-    """Raise ValueError for the first invalid histogram: whose it is, where, what was found, how many there are."""
-    for name, array in named.items():
-        found = list(_invalid_histograms(array, normalize and pseudocount == 0))
-        if found:
-            index, reason = found[0]
-            place = f"{name}[{', '.join(map(str, index))}]" if index else name
-            total = math.prod(array.shape[:-1])
-            count = f" ({len(found)} of {total} histograms of {name} are invalid)" if index else ""
-            raise ValueError(f"{place} is not a histogram: {reason}{count}")
-    what = "weighted total" if is_weighted else "total"
-    raise ValueError(f"a histogram has a {what} of zero, which can't be normalised")
+def describe_invalid(name: str, array: _Array, is_invalid: npt.NDArray[np.bool_], is_weighted: bool) -> str:
+    """The first invalid histogram of an argument: where it is, what was found in it, and how many there are.
 
-
-def _invalid_histograms(array: _Array, needs_total: bool) -> Iterator[tuple[tuple[int, ...], str]]:
-    batch, bins = array.shape[:-1], array.shape[-1]
-    for index in np.ndindex(*batch):
-        row = array[index]
-        reason = _first_bad_bin(row)
-        if reason is None and needs_total and not any(row[i : i + _BLOCK].any() for i in range(0, bins, _BLOCK)):
-            reason = "its total is zero, which can't be normalised" if bins else "it has no bins"
-        if reason is not None:
-            yield index, reason
+    ``is_invalid`` has the shape of the batch, or one that the batch was broadcast to.
+    """
+    index = tuple(int(i) for i in np.argwhere(is_invalid)[0])
+    row = np.broadcast_to(array, (*is_invalid.shape, array.shape[-1]))[index]
+    total = "weighted total" if is_weighted else "total"
+    reason = _first_bad_bin(row) or (
+        f"its {total} is zero, which can't be normalised" if len(row) else "it has no bins"
+    )
+    if not index:
+        return f"{name} is not a histogram: {reason}"
+    count = f"{np.count_nonzero(is_invalid)} of {is_invalid.size} histograms of {name} are invalid"
+    return f"{name}[{', '.join(map(str, index))}] is not a histogram: {reason} ({count})"
 
 
 def _first_bad_bin(row: _Array) -> str | None:

@@ -16,7 +16,6 @@ _CHUNK = 1 << 17
 # A thread is worth its start for this many bins.
 _BINS_PER_THREAD = 1 << 17
 _DOUBLE = np.dtype(np.float64)
-_ABSENT = np.zeros(8, np.int64)  # the layout of weights that are not given
 
 
 class Options(NamedTuple):
@@ -66,8 +65,13 @@ class _Single(threading.local):
     """The arrays of a call on one pair of histograms, kept for the next: making them takes longer than the kernel."""
 
     def __init__(self) -> None:
-        self.p, self.q = np.array([0, 0, 8, 0, 0]), np.array([0, 0, 8, 0, 0])
-        self.shape, self.out, self.todo = np.array([1]), np.empty(1), np.empty(1, np.uint8)
+        self.p, self.q = np.array([0, 0, 8, 0, 0, 0]), np.array([0, 0, 8, 0, 0, 0])
+        self.w, self.shape, self.out, self.todo = (
+            np.zeros(6, np.int64),
+            np.array([1]),
+            np.empty(1),
+            np.empty(1, np.uint8),
+        )
 
 
 _single = _Single()
@@ -86,7 +90,7 @@ def run_single(p: npt.NDArray[Any], q: npt.NDArray[Any], options: Options) -> An
         _DOUBLE_ZERO,
         s.p,
         s.q,
-        _ABSENT,
+        s.w,
         s.shape,
         n,
         0,
@@ -154,13 +158,23 @@ class _Engine:
         if options.normalize and not kernels.follows_chain_rule(options.kind):
             self.rounds = [kernels.ONLY_TOTALS, kernels.GIVEN_TOTALS]
 
+        pair = self.layouts[precision][:2]
+        self.are_columns = (
+            any(layout[kernels.STAGER] for layout in pair)
+            and all(layout[kernels.STAGER] or layout[kernels.ROW_STEPS :][-1] == 0 for layout in pair)
+            and len(batch.operands) == 2
+            and options.pseudocount == 0.0
+            and not kernels.is_refined(options.kind)
+        )
+
     @property
     def is_staged(self) -> bool:
         return any(layout[kernels.STAGER] for layout in self.layouts[self.precisions[0]][:2])
 
     def _layouts(self, precision: np.dtype[Any]) -> list[npt.NDArray[np.int64]]:
         layouts = [self.batch.layout(index, precision) for index in range(len(self.batch.operands))]
-        return layouts if len(layouts) == 3 else [*layouts, _ABSENT]
+        absent = np.zeros_like(layouts[0])
+        return layouts if len(layouts) == 3 else [*layouts, absent]
 
     def _operands(self, precision: np.dtype[Any]) -> list[npt.NDArray[np.int64]]:
         if precision not in self.layouts:
@@ -170,22 +184,17 @@ class _Engine:
     def rows(self, start: int, stop: int, out: npt.NDArray[np.float64], todo: npt.NDArray[np.uint8]) -> None:
         """Compute rows of one piece."""
         o = self.options
-        kernel = kernels.tiles if self.bins <= kernels.TILE_BINS else kernels.rows
         for precision in self.precisions:
             operands = self._operands(precision)
-            kernel(
-                o.kind,
-                precision.type(0),
-                *operands,
-                self.bins,
-                start,
-                stop,
-                o.normalize,
-                o.pseudocount,
-                o.factor,
-                out,
-                todo,
-            )
+            where: tuple[Any, ...]
+            if self.are_columns:
+                p, q, _, shape = operands
+                where = (p, q, shape, self.bins, start, stop, o.normalize, o.factor, out, todo)
+                kernels.columns(o.kind, precision.type(0), *where)
+            else:
+                kernel = kernels.tiles if self.bins <= kernels.TILE_BINS else kernels.rows
+                where = (*operands, self.bins, start, stop, o.normalize, o.pseudocount, o.factor, out, todo)
+                kernel(o.kind, precision.type(0), *where)
             if not todo[start:stop].any():
                 return
         self._rows_carefully(start, stop, out, todo)

@@ -69,14 +69,14 @@ class Batch:
         """The vector that describes operand ``index`` to kernels of ``precision``."""
         array, steps = self.operands[index], self.steps[index]
         dtype, bin_step = array.dtype, array.strides[-1]
-        stage, convert = 0, 0
+        row_step, convert, stage = steps[-1], 0, 0
+        along_rows = dtype == precision and row_step == dtype.itemsize
         if dtype != precision or (bin_step != dtype.itemsize and self.bins > 1):
             convert = converter(dtype, precision)
-            row_step = steps[-1]
-            if self.bins > TILE_BINS and 0 < abs(row_step) < abs(bin_step) and self.merged[-1] > 1:
-                stage = stager(precision, dtype == precision and row_step == dtype.itemsize)
+            if self.bins > TILE_BINS and self.merged[-1] > 1 and 0 < abs(row_step) < abs(bin_step):
+                stage = stager(precision)
         address = array.__array_interface__["data"][0]
-        return np.array((address, convert, bin_step, stage, *steps), np.int64)
+        return np.array((address, convert, bin_step, stage, along_rows, *steps), np.int64)
 
     def unmerged(self, flat: _Array) -> _Array:
         """Results in the order of memory as an array of the batch's shape."""

@@ -306,13 +306,25 @@ def _compare(
         _check.check_weights(arrays[-1])
     moved, axis = bins_last(arrays, axis)
     histograms = dict(zip(named, moved, strict=False))
+    weighing = moved[len(named) :]
     if len(named) == 1:  # the entropy is the cross-entropy with itself
         moved = [moved[0], *moved]
     batch = batch_of(["p", "q", "weights"], moved)
     flat = run(batch, options, precision, threads)
     if on_invalid == "raise" and np.isnan(flat).any():
-        _check.raise_for_invalid(histograms, options.normalize, options.pseudocount, weights is not None)
+        for name, array in histograms.items():
+            _raise_for_invalid(name, array, weighing, options, precision)
     return _deliver(batch.unmerged(flat), axis if keepdims else None, out, result_dtype)
+
+
+def _raise_for_invalid(
+    name: str, array: _Array, weights: list[_Array], options: Options, precision: np.dtype[Any]
+) -> None:
+    # A histogram is invalid if it can't be compared with itself: the kernels find those in no time.
+    batch = batch_of([name, name, "weights"], [array, array, *weights])
+    is_invalid = np.isnan(batch.unmerged(run(batch, options, precision, None)))
+    if is_invalid.any():
+        raise ValueError(_check.describe_invalid(name, array, is_invalid, bool(weights)))
 
 
 def _result_dtype(arrays: list[_Array], dtype: npt.DTypeLike | None) -> np.dtype[Any]:

@@ -3,7 +3,8 @@
 ::
 
     _rows    rows of up to PIECE bins     _tile   rows of few bins, side by side
-    _pieces  longer rows, piece by piece  _careful  what the fast loops can't take
+    _columns rows that lie side by side   _careful  what the fast loops can't take
+    _pieces  longer rows, piece by piece
        |                                     |
     _piece   one piece: read, check, total, sum its terms
        |
@@ -12,16 +13,18 @@
 """
 
 from fastkl.kernels._careful import careful_pieces
+from fastkl.kernels._columns import columns
 from fastkl.kernels._convert import converter
-from fastkl.kernels._load import STAGER
+from fastkl.kernels._load import ALONG_ROWS, ROW_STEPS, STAGER
 from fastkl.kernels._piece import GIVEN_TOTALS, ONLY_TOTALS, OWN_TOTALS, PIECE
 from fastkl.kernels._pieces import DONE, RECORD, STATE, TODO, join_pieces, join_totals, pieces
 from fastkl.kernels._rows import addresses, rows
 from fastkl.kernels._stage import STAGE, stager
-from fastkl.kernels._terms import JS, KL, CrossEntropy, follows_chain_rule
+from fastkl.kernels._terms import JS, KL, CrossEntropy, follows_chain_rule, is_refined
 from fastkl.kernels._tile import TILE_BINS, tiles
 
 __all__ = [
+    "ALONG_ROWS",
     "DONE",
     "GIVEN_TOTALS",
     "JS",
@@ -30,6 +33,7 @@ __all__ = [
     "OWN_TOTALS",
     "PIECE",
     "RECORD",
+    "ROW_STEPS",
     "STAGE",
     "STAGER",
     "STATE",
@@ -38,8 +42,10 @@ __all__ = [
     "CrossEntropy",
     "addresses",
     "careful_pieces",
+    "columns",
     "converter",
     "follows_chain_rule",
+    "is_refined",
     "join_pieces",
     "join_totals",
     "pieces",

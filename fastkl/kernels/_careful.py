@@ -40,7 +40,9 @@ def _fill_record(kind, x, y, w, normalize, pseudocount, totals, p_total, q_total
         return
     if pseudocount > 0.0:
         x, y = x + pseudocount, y + pseudocount
-    if normalize:
+    if not normalize:
+        p_total, q_total = (0.5, 1), (0.5, 1)
+    else:
         own_p, own_q = wide_total(x, w), wide_total(y, w)
         record[P_TOTAL], record[P_TOTAL + 1] = own_p
         record[Q_TOTAL], record[Q_TOTAL + 1] = own_q

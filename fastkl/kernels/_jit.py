@@ -62,13 +62,15 @@ def by_kind(generic: F, implementations: Mapping[Any, F]) -> None:
 
 def entry(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function that Python calls, without the GIL, and keep it on disk where a disk can be written."""
+    if numba.config.DISABLE_JIT:
+        return np.errstate(all="ignore")(function)  # machine code does not warn either
     try:
         dispatcher = numba.njit(nogil=True, cache=True, **_C_ARITHMETIC)(function)
     except RuntimeError as error:  # numba found neither a writable package folder nor a writable home
         logging.getLogger("fastkl").info("kernels are compiled anew in this process: %s", error)
         dispatcher = numba.njit(nogil=True, **_C_ARITHMETIC)(function)
     else:
-        _stamp_with_all_kernels(dispatcher)
+        _stamp_with_all_kernels(dispatcher, function)
     return cast(Callable[..., Any], dispatcher)
 
 
@@ -88,15 +90,15 @@ def address_of(function: Callable[..., None], arguments: int) -> int:
 _callbacks: list[Any] = []  # keeps them alive
 
 
-def _stamp_with_all_kernels(dispatcher: Any) -> None:
+def _stamp_with_all_kernels(dispatcher: Any, function: Callable[..., Any]) -> None:
     # Numba dates a cached function by its own file alone, by time and size: a change in a file that it calls, or a new
     # release whose files carry the archive's fixed date, would run the old machine code.
     cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if cache_file is not None:
-        cache_file._source_stamp = (_kernels_digest(), numba.__version__)
+        cache_file._source_stamp = (_digest(Path(function.__code__.co_filename)), numba.__version__)
 
 
 @cache
-def _kernels_digest() -> str:
-    files = sorted(Path(__file__).parent.glob("*.py"))
+def _digest(file: Path) -> str:
+    files = sorted({*Path(__file__).parent.glob("*.py"), file})
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -16,16 +16,16 @@ from numba.extending import intrinsic, overload
 
 from fastkl.kernels._logratio import HUGE_32, HUGE_64, TINY_32, TINY_64
 
-_VECTORS = 4
-_BYTES = 64
+VECTORS = 4
+BYTES = 64
 
 
 def scan(x: Any) -> Any:
     """(sum of x, odd) for a contiguous row x; odd is nonzero if some bin is neither zero nor in [TINY, HUGE]."""
     tiny, huge = (TINY_32, HUGE_32) if x.dtype == np.float32 else (TINY_64, HUGE_64)
-    width = _BYTES // x.itemsize
+    width = BYTES // x.itemsize
     whole = len(x) // width * width
-    lanes = np.zeros(_VECTORS * width, x.dtype)
+    lanes = np.zeros(VECTORS * width, x.dtype)
     for i in range(0, whole, width):
         lane = i % len(lanes)
         lanes[lane : lane + width] += x[i : i + width]
@@ -52,7 +52,7 @@ def _scan_vectors(typingctx, x):
     single = x.dtype is types.float32
     real, integer = (ir.FloatType(), ir.IntType(32)) if single else (ir.DoubleType(), ir.IntType(64))
     tiny, huge = (TINY_32, HUGE_32) if single else (TINY_64, HUGE_64)
-    width = _BYTES // (4 if single else 8)
+    width = BYTES // (4 if single else 8)
     signature = types.Tuple((x.dtype, types.int64))(x)
 
     def codegen(context, builder, signature, arguments):
@@ -77,15 +77,15 @@ def _scan_vectors(typingctx, x):
         real_bytes = 4 if single else 8
         index = n.type
         vector, mask = ir.VectorType(real, width), ir.VectorType(integer, width)
-        totals = [cgutils.alloca_once_value(builder, constant(0.0, vector)) for _ in range(_VECTORS)]
-        odds = [cgutils.alloca_once_value(builder, constant(0, mask)) for _ in range(_VECTORS)]
-        step = ir.Constant(index, _VECTORS * width)
+        totals = [cgutils.alloca_once_value(builder, constant(0.0, vector)) for _ in range(VECTORS)]
+        odds = [cgutils.alloca_once_value(builder, constant(0, mask)) for _ in range(VECTORS)]
+        step = ir.Constant(index, VECTORS * width)
         rounds = builder.mul(builder.udiv(n, step), step)
         whole = builder.mul(builder.udiv(n, ir.Constant(index, width)), ir.Constant(index, width))
         with cgutils.for_range_slice(builder, ir.Constant(index, 0), rounds, step, index) as (i, _):
-            for k in range(_VECTORS):
+            for k in range(VECTORS):
                 accumulate(totals[k], odds[k], vector, mask, builder.add(i, ir.Constant(index, k * width)))
-        for k in range(_VECTORS - 1):
+        for k in range(VECTORS - 1):
             at = builder.add(rounds, ir.Constant(index, k * width))
             with builder.if_then(builder.icmp_unsigned("<", at, whole)):
                 accumulate(totals[k], odds[k], vector, mask, at)

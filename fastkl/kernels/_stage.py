@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastkl.kernels._jit import address_of, entry, inline
-from fastkl.kernels._load import BIN_STEP, CONVERTER, ROW_STEPS, row_address
+from fastkl.kernels._load import ALONG_ROWS, BIN_STEP, CONVERTER, ROW_STEPS, row_address
 from fastkl.kernels._memory import call, view
 from fastkl.kernels._transpose import transpose
 
@@ -32,34 +32,25 @@ def rows_in_block(shape: Any, row: Any, stop: Any, m: Any) -> Any:
 
 
 @cache
-def stager(precision: np.dtype[Any], is_ready: bool) -> int:
-    """The address of the function that stages; ``is_ready`` if rows are contiguous items of ``precision``.
+def stager(precision: np.dtype[Any]) -> int:
+    """The address of the function that stages.
 
-    It takes the addresses of the layout and of the batch's shape, the number of dimensions, the first row, the number
-    of rows, the first bin, the number of bins, and the address of the block.
+    It takes the addresses of the layout and of the batch's shape, the number of dimensions, the first row, the number of
+    rows, the first bin, the number of bins, and the address of the block.
     """
-    return address_of((_turn if is_ready else _convert_and_turn)(precision.type), 8)
+    return address_of(_stager(precision.type), 8)
 
 
-def _turn(precision: Any) -> Callable[..., None]:
+def _stager(precision: Any) -> Callable[..., None]:
     @entry
     def stage(layout_address, shape_address, dimensions, row, count, first, m, block_address):
         layout = view(layout_address, ROW_STEPS + dimensions, np.int64)
         shape = view(shape_address, dimensions, np.int64)
         block = view(block_address, STAGE, precision)
         address = row_address(layout, shape, row) + first * layout[BIN_STEP]
-        transpose(address, layout[BIN_STEP], m, count, block, staged_width(m))
-
-    return stage
-
-
-def _convert_and_turn(precision: Any) -> Callable[..., None]:
-    @entry
-    def stage(layout_address, shape_address, dimensions, row, count, first, m, block_address):
-        layout = view(layout_address, ROW_STEPS + dimensions, np.int64)
-        shape = view(shape_address, dimensions, np.int64)
-        block = view(block_address, STAGE, precision)
-        address = row_address(layout, shape, row) + first * layout[BIN_STEP]
+        if layout[ALONG_ROWS]:
+            transpose(address, layout[BIN_STEP], m, count, block, staged_width(m))
+            return
         row_step = layout[ROW_STEPS + dimensions - 1]
         runs = np.empty(_RUNS * count, precision)
         run_bytes = count * runs.itemsize

@@ -198,6 +198,11 @@ def _refine_dominant_bin(kind, t, x, y, first, step):
     return True
 
 
+def is_refined(kind: Any) -> bool:
+    """True where `refine` has something to do."""
+    return _REFINE[type(kind)] is not _refine_nothing
+
+
 def is_in_units_of_p(kind: Any) -> Any:
     """True where the sum of the terms of a normalised row is p_total times the divergence."""
     return _IN_UNITS_OF_P[type(kind)](kind)

@@ -10,7 +10,7 @@ from numba import types
 from numba.extending import intrinsic, overload
 
 from fastkl.kernels._jit import inline
-from fastkl.kernels._memory import view
+from fastkl.kernels._memory import prefetch, view
 
 _SIDE = 8
 
@@ -22,6 +22,8 @@ def transpose(address: Any, step: Any, n: Any, count: Any, out: Any, width: Any)
     runs, items = n // _SIDE * _SIDE, count // _SIDE * _SIDE
     for i in range(0, runs, _SIDE):
         for r in range(0, items, _SIDE):
+            for k in range(_SIDE):
+                prefetch(address + (i + _SIDE + k) * step + r * size)
             _transpose_block(address + i * step + r * size, step, out, r * width + i, width)
     for i in range(n):
         run = view(address + i * step, count, out.dtype.type)

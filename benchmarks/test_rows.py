@@ -1,0 +1,50 @@
+"""The jobs of `fastkl bench` under pytest-benchmark, one group a job, every library's answers checked.
+
+``pytest benchmarks --benchmark-enable`` runs them on FASTKL_BENCH_SCALE (default 0.1) of their full size.
+"""
+
+import os
+from functools import lru_cache
+
+import pytest
+
+from fastkl._threads import available_cpus
+from fastkl.bench.case import Truth
+from fastkl.bench.jobs import ROWS
+from fastkl.bench.peers import Unsuitable
+
+_SCALE = float(os.environ.get("FASTKL_BENCH_SCALE", "0.1"))
+_CONTESTS = [
+    pytest.param(job.scaled(_SCALE), peer, id=f"{job.name}-{peer.name}")
+    for job in ROWS
+    if job.measured == "time"
+    for peer in job.peers
+]
+
+
+@lru_cache(maxsize=1)  # the contestants of a job come one after another
+def _case_of(job):
+    return job.case(available_cpus())
+
+
+@lru_cache(maxsize=2)
+def _changed(case, change):
+    changed = change(case)
+    return changed, Truth(changed)
+
+
+# Imports of the peers, and what they say of each other's versions, are no concern of ours.
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("job", "peer"), _CONTESTS)
+def test_rows(benchmark, job, peer):
+    case, truth = _changed(_case_of(job), peer.change)
+    try:
+        call = peer.bind(case)
+    except (ImportError, Unsuitable) as reason:
+        pytest.skip(str(reason))
+    call()  # compiles
+    benchmark.group = job.name
+    benchmark.extra_info["bins"] = case.items
+    answer = benchmark(call)
+    if peer.rtol is not None and (error := truth.error_of(answer)) is not None:
+        assert error < peer.rtol[case.q.dtype == "float32"]

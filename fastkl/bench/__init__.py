@@ -1,0 +1,122 @@
+"""``fastkl bench``: this machine's read floor, fastkl and whatever else is installed, timed in turn, in one table.
+
+::
+
+    jobs      the table of what is measured        peers    who can do it
+    measure   runs a job, memory in a new process  floor    the least possible time
+    rounds    times calls in turn                  case     the question and the true answer
+    report    prints what was measured             machine  where it was measured
+    data      seeded arrays, only ever added to
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastkl.bench.jobs import Job
+
+__all__ = ["add_arguments", "run"]
+
+_DESCRIPTION = """\
+Times fastkl, NumPy, SciPy and, where they are installed, numexpr, torch, JAX and NumKong on one job after another,
+beside the least time there can be: that of reading the arrays. The contestants of a job run in turn, many times."""
+
+_EXAMPLES = """\
+examples:
+  fastkl bench --quick                       a first look, in two minutes
+  fastkl bench --jobs 'float64*'             the jobs whose names begin so
+  fastkl bench --json here.json              all jobs, the figures kept
+  fastkl bench --readme here.json            the table in README.md from such figures
+
+The jobs hold up to 5 GB of arrays at a time; --scale 0.1 needs a tenth of that.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to measure, how thoroughly, and where the figures go."""
+    from fastkl._check import check_threads
+    from fastkl.cli._command import number
+
+    parser.description, parser.epilog = _DESCRIPTION, _EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
+    positive, count = number(float, _check_positive, "above zero"), number(int, check_threads, "a whole number >= 1")
+    add("--suite", default="rows", help="the table of jobs (default: rows)")
+    add("--jobs", default="*", metavar="PATTERN", help="only jobs whose names match")
+    add("--quick", action="store_true", help="a quarter of the data and of the time")
+    add("--scale", type=positive, metavar="X", help="this part of each job's data (default: 1)")
+    add("--seconds", type=positive, metavar="S", help="for each contestant of each job (default: 1.5)")
+    add("--threads", type=count, metavar="N", help="the most threads to use (default: all CPUs)")
+    add("--large", action="store_true", help="follow the growth of batches to 10^9 bins, which takes 12 GB")
+    add("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
+    add("--readme", type=Path, metavar="FILE", help="measure nothing: put the figures of FILE into ./README.md")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print, or bring the README up to date."""
+    if args.readme:
+        _update_readme(args.readme, Path("README.md"))
+        return 0
+    from fastkl._threads import available_cpus
+    from fastkl.bench import report
+    from fastkl.bench.machine import describe
+    from fastkl.bench.measure import Settings, measure
+
+    jobs = _chosen(args.suite, args.jobs)
+    scale, seconds = (0.25, 0.35) if args.quick else (1.0, 1.5)
+    settings = Settings(args.scale or scale, args.seconds or seconds, args.threads or available_cpus(), args.large)
+    session: dict[str, Any] = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": describe({peer.package for job in jobs for peer in job.peers if peer.package}),
+        "scale": settings.scale,
+        "seconds": settings.seconds,
+        "threads": settings.threads,
+        "jobs": [],
+    }
+    print(report.heading(session), flush=True)
+    for job in jobs:
+        result = measure(job, settings).as_dict()
+        session["jobs"].append(result)
+        print(f"\n{report.text_of(result)}", flush=True)
+        if args.json:
+            _write(args.json, json.dumps(session, indent=1, allow_nan=False))
+    if missed := report.missed(session["jobs"]):
+        print("\nbelow target:", *missed, sep="\n  ")
+    return 0
+
+
+def _chosen(suite: str, pattern: str) -> "Sequence[Job]":
+    from fastkl.bench.jobs import SUITES
+    from fastkl.cli._command import UsageError
+
+    if suite not in SUITES:
+        raise UsageError(f"there is no suite {suite}, only {', '.join(SUITES)}")
+    jobs = [job for job in SUITES[suite] if fnmatch(job.name, pattern)]
+    if not jobs:
+        raise UsageError(f"no job is called {pattern}; there are {', '.join(job.name for job in SUITES[suite])}")
+    return jobs
+
+
+def _update_readme(figures: Path, readme: Path) -> None:
+    from fastkl.bench.report import markdown_of, with_table
+
+    table = markdown_of(json.loads(figures.read_text()))
+    _write(readme, with_table(readme.read_text(), table))
+    print(table)
+
+
+def _write(path: Path, text: str) -> None:
+    from fastkl.cli._results import complete_or_absent
+
+    with complete_or_absent(path, force=True) as file:
+        file.write(text.encode())
+
+
+def _check_positive(value: float) -> None:
+    if not value > 0:
+        raise ValueError

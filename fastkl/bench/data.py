@@ -1,0 +1,84 @@
+"""The arrays that benchmarks run on, each a function of its shape, type and seed alone.
+
+Functions here are only ever added, never changed: a stored timing means something only as long as its data can be
+made again.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_Array = npt.NDArray[Any]
+
+
+def positive(rows: int, bins: int, dtype: str, seed: int) -> _Array:
+    """Uniform over (0, 1]: no bin is zero, no total is one."""
+    values = np.random.default_rng(seed).random((rows, bins), np.dtype(dtype))
+    return np.subtract(1, values, out=values)
+
+
+def histograms(rows: int, bins: int, dtype: str, seed: int) -> _Array:
+    """Positive rows that sum to one."""
+    values = positive(rows, bins, dtype, seed)
+    values /= values.sum(axis=1, keepdims=True)
+    return values
+
+
+def counts(rows: int, bins: int, dtype: str, seed: int) -> _Array:
+    """Integers from 1 to 1000."""
+    return np.random.default_rng(seed).integers(1, 1001, (rows, bins), np.dtype(dtype))
+
+
+def two_positive(rows: int, bins: int, dtype: str) -> tuple[_Array, _Array]:
+    """p and q to be normalised."""
+    return positive(rows, bins, dtype, 1), positive(rows, bins, dtype, 2)
+
+
+def two_histograms(rows: int, bins: int, dtype: str) -> tuple[_Array, _Array]:
+    """p and q that sum to one."""
+    return histograms(rows, bins, dtype, 3), histograms(rows, bins, dtype, 4)
+
+
+def two_counts(rows: int, bins: int, dtype: str) -> tuple[_Array, _Array]:
+    """p and q of counts."""
+    return counts(rows, bins, dtype, 5), counts(rows, bins, dtype, 6)
+
+
+def half_zero(rows: int, bins: int, dtype: str) -> tuple[_Array, _Array]:
+    """A random half of p's bins zero, half of those in q too; in every tenth row one more bin of q, hence inf."""
+    p, q = two_positive(rows, bins, dtype)
+    fate = np.random.default_rng(7).integers(0, 4, (rows, bins), np.uint8)
+    p[fate < 2] = 0
+    q[fate < 1] = 0
+    p[:, -1] = 1  # no total is zero, however few the bins
+    q[::10, -1] = 0
+    q[:, 0] = 1
+    return p, q
+
+
+def columns(rows: int, bins: int, dtype: str) -> tuple[_Array, _Array]:
+    """p and q whose histograms are the columns."""
+    return positive(bins, rows, dtype, 8), positive(bins, rows, dtype, 9)
+
+
+def one_against_many(rows: int, bins: int, dtype: str) -> tuple[_Array, _Array]:
+    """One p for all q."""
+    return positive(1, bins, dtype, 10)[0], positive(rows, bins, dtype, 11)
+
+
+def one_pair(rows: int, bins: int, dtype: str) -> tuple[_Array, _Array]:
+    """One histogram each, 1-D."""
+    p, q = two_positive(rows, bins, dtype)
+    return p[0], q[0]
+
+
+def overlapping(rows: int, bins: int, dtype: str) -> tuple[_Array, _Array]:
+    """p and q as two windows on one long array, half their length apart: three quarters of the memory, made quickly."""
+    half = rows // 2 * bins
+    values = np.empty(rows * bins + half, np.dtype(dtype))
+    block = positive(1, 1_000_003, dtype, 12)[0]  # a prime length: no shift by whole rows meets itself
+    for start in range(0, values.size, block.size):
+        values[start : start + block.size] = block[: values.size - start]
+    p, q = values[: rows * bins], values[half:]
+    return p.reshape(rows, bins), q.reshape(rows, bins)

@@ -1,0 +1,147 @@
+"""The one table of jobs: it feeds ``fastkl bench``, the tests in ``benchmarks/`` and the table in the README."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fastkl.bench import data
+from fastkl.bench.case import Case
+from fastkl.bench.peers import FASTKL, FLOOR, JAX, KL, NUMKONG, SCIPY, Peer
+
+_Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a figure must be: "a / b" is a's time over b's time, other names are the measurement's own."""
+
+    figure: str
+    bound: float
+    aim: float | None = None
+    at_most: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One thing to measure. ``scales`` says what shrinks when the job is run at a part of its size."""
+
+    name: str
+    about: str
+    rows: int
+    bins: int
+    dtype: str
+    make: Callable[[int, int, str], tuple[_Array, _Array]]
+    normalize: bool
+    targets: tuple[Target, ...] = ()
+    peers: tuple[Peer, ...] = KL
+    axis: int = -1
+    has_zeros: bool = False
+    scales: Literal["rows", "bins", "nothing"] = "rows"
+    unit: Literal["bin", "call"] = "bin"
+    measured: Literal["time", "memory", "growth"] = "time"
+
+    def scaled(self, scale: float) -> "Job":
+        """The same job on a part of the data."""
+        if self.scales == "nothing" or scale == 1:
+            return self
+        return replace(self, **{self.scales: max(1, round(getattr(self, self.scales) * scale))})
+
+    def case(self, threads: int) -> Case:
+        """The job's data, made anew."""
+        p, q = self.make(self.rows, self.bins, self.dtype)
+        return Case(p, q, threads, self.normalize, self.axis, self.has_zeros)
+
+
+def _on_one_thread(case: Case) -> Case:
+    return replace(case, threads=1)
+
+
+def _normalized(case: Case) -> Case:
+    return replace(case, normalize=True)
+
+
+def _dense(case: Case) -> Case:
+    rows, bins = case.q.shape
+    p, q = data.two_positive(rows, bins, case.q.dtype.name)
+    return replace(case, p=p, q=q, has_zeros=False)
+
+
+def _as_rows(case: Case) -> Case:
+    return replace(case, p=np.ascontiguousarray(case.p.T), q=np.ascontiguousarray(case.q.T), axis=-1)
+
+
+_ONE_THREAD = (FLOOR.on("1 thread", _on_one_thread), FASTKL.on("1 thread", _on_one_thread))
+_NORMALIZED = FASTKL.on("normalize=True", _normalized)
+_FLOOR = "read floor / fastkl"
+_SCIPY = f"{SCIPY.name} / fastkl"
+_JAX = f"{JAX.name} / fastkl"
+_NUMKONG = f"{NUMKONG.name} / fastkl"
+
+ROWS = (
+    Job(
+        "float64", "histograms that sum to one", 200_000, 256, "float64", data.two_histograms, False,
+        (Target(_FLOOR, 0.75, 0.9), Target(_JAX, 1.4, 2), Target(_NUMKONG, 1.2, 2)), KL + _ONE_THREAD,
+    ),
+    Job(
+        "float64-normalize", "histograms of any total", 200_000, 256, "float64", data.two_positive, True,
+        (Target(_FLOOR, 0.6, 0.8), Target(_SCIPY, 45, 70), Target(_JAX, 1.4, 2)), KL + _ONE_THREAD,
+    ),
+    Job(
+        "float32", "histograms that sum to one", 200_000, 256, "float32", data.two_histograms, False,
+        (Target(_FLOOR, 0.7, 0.9),), KL + _ONE_THREAD,
+    ),
+    Job(
+        "float32-normalize", "histograms of any total", 200_000, 256, "float32", data.two_positive, True,
+        (Target(_FLOOR, 0.5, 0.7),), KL + _ONE_THREAD,
+    ),
+    Job(
+        "uint16", "counts", 200_000, 256, "uint16", data.two_counts, True, (Target(_SCIPY, 40, 60),),
+    ),
+    Job(
+        "uint32", "counts", 200_000, 256, "uint32", data.two_counts, True, (Target(_SCIPY, 40, 60),),
+    ),
+    Job(
+        "half-zero", "half of the bins zero, a tenth of the rows inf", 200_000, 256, "float64", data.half_zero, True,
+        (Target("fastkl / fastkl, dense", 1.1, at_most=True),), (*KL, FASTKL.on("dense", _dense)), has_zeros=True,
+    ),
+    Job(
+        "axis-0", "histograms are columns", 200_000, 256, "float64", data.columns, True,
+        (Target("fastkl / fastkl, as rows", 1.3, at_most=True),), (*KL, FASTKL.on("as rows", _as_rows)), axis=0,
+    ),
+    Job(
+        "few-bins", "many short rows", 10_000_000, 8, "float64", data.two_histograms, False,
+        (Target(_FLOOR, 0.4, 0.7),), (*KL, _NORMALIZED),
+    ),
+    Job(
+        "one-row", "one long row", 1, 100_000_000, "float64", data.two_histograms, False,
+        (Target(_FLOOR, 0.75, 0.9),), (*KL, _NORMALIZED), scales="bins",
+    ),
+    Job(
+        "long-rows", "few long rows", 2_000, 65_536, "float64", data.two_histograms, False,
+        (Target(_FLOOR, 0.75, 0.9),), (*KL, _NORMALIZED),
+    ),
+    Job(
+        "one-p", "one p against many q", 200_000, 256, "float64", data.one_against_many, True,
+    ),
+    Job(
+        "one-p-memory", "one p against many q", 200_000, 256, "float64", data.one_against_many, True,
+        (
+            Target("MB beyond inputs and output, by tracemalloc", 16, at_most=True),
+            Target("MB beyond inputs and output, of the process", 16, at_most=True),
+        ),
+        (), measured="memory",
+    ),
+    Job(
+        "one-pair", "one pair of histograms, the whole call", 1, 256, "float64", data.one_pair, True,
+        (Target("fastkl, us per call", 6, 3, at_most=True),), scales="nothing", unit="call",
+    ),
+    Job(
+        "growth", "cost per bin as batches grow", 390_625, 256, "float64", data.overlapping, False,
+        (Target("cost per bin, largest / smallest batch", 1.2, at_most=True),), (FLOOR, FASTKL), measured="growth",
+    ),
+)  # fmt: skip
+
+SUITES = {"rows": ROWS}

@@ -1,0 +1,194 @@
+"""Runs the jobs: makes a job's data, has its contestants compute, compares, times, and forgets the data."""
+
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastkl.bench.case import Case, Truth
+from fastkl.bench.jobs import Job
+from fastkl.bench.peers import FASTKL, FLOOR, SCIPY, Peer, Unsuitable
+from fastkl.bench.rounds import Runner, paired_ratio, play, runner_of
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How much to measure."""
+
+    scale: float
+    seconds: float  # for each contestant of each job
+    threads: int
+    large: bool
+
+
+@dataclass(slots=True)
+class Row:
+    """A contestant's line in the table; times are in ns per bin or per call. What could not be had is None."""
+
+    name: str
+    note: str = ""
+    best: float | None = None
+    median: float | None = None
+    rounds: int = 0
+    floor_ratio: float | None = None
+    scipy_ratio: float | None = None
+    error: float | None = None
+
+
+@dataclass(slots=True)
+class Figure:
+    """A number that has a target."""
+
+    name: str
+    value: float | None
+    bound: float
+    aim: float | None
+    at_most: bool
+    at_best: float | None = None  # the same ratio of the best times
+
+
+@dataclass(slots=True)
+class Result:
+    """All that was measured of a job."""
+
+    name: str
+    about: str
+    rows: int
+    bins: int
+    dtype: str
+    normalize: bool
+    axis: int
+    unit: str
+    threads: int
+    lines: list[Row] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def measure(job: Job, settings: Settings) -> Result:
+    """Make the job's data, run its contestants, forget the data."""
+    job = job.scaled(settings.scale)
+    about = (job.name, job.about, job.rows, job.bins, job.dtype, job.normalize, job.axis, job.unit, settings.threads)
+    result = Result(*about)
+    values = {"time": _time, "memory": _memory, "growth": _growth}[job.measured](job, settings, result)
+    for target in job.targets:
+        value, at_best = values.get(target.figure, (None, None))
+        result.figures.append(Figure(target.figure, value, target.bound, target.aim, target.at_most, at_best))
+    return result
+
+
+def _fill(row: Row, runner: Runner) -> None:
+    row.best, row.median = min(runner.times.values()), statistics.median(runner.times.values())
+    row.rounds = len(runner.times)
+
+
+_Values = dict[str, tuple[float | None, float | None]]
+
+
+def _time(job: Job, settings: Settings, result: Result) -> _Values:
+    whole = job.case(settings.threads)
+    cases: dict[Callable[[Case], Case], Case] = {}
+    truths: dict[Case, Truth] = {}
+    runners: dict[str, Runner] = {}
+    for peer in job.peers:
+        row = Row(peer.name)
+        result.lines.append(row)
+        if peer.change not in cases:
+            cases[peer.change] = peer.change(whole)
+        case = cases[peer.change]
+        try:
+            call = peer.bind(case)
+            answer = call()
+        except ImportError:
+            row.note = "not installed"
+            continue
+        except Unsuitable as reason:
+            row.note = str(reason)
+            continue
+        except Exception as error:
+            if peer.package == "fastkl":
+                raise
+            row.note = f"failed: {error}"  # another library's fault should not cost the whole table
+            continue
+        if peer.rtol is not None:
+            if case not in truths:
+                truths[case] = Truth(case)
+            row.error = truths[case].error_of(answer)
+            if row.error == math.inf:  # which JSON can't say
+                row.error, row.note = None, "not finite where the divergence is, or the reverse"
+        runners[peer.name] = runner_of(call, case.items if job.unit == "bin" else 1)
+        if case.items < whole.items:
+            row.note = " ".join([f"timed on {case.items:,} bins", row.note]).strip()
+    play(list(runners.values()), settings.seconds)
+    for row in result.lines:
+        if runner := runners.get(row.name):
+            _fill(row, runner)
+            row.floor_ratio = paired_ratio(runners[FLOOR.name], runner)[0]
+            row.scipy_ratio = paired_ratio(runners[SCIPY.name], runner)[0]
+    fastkl = runners[FASTKL.name].times.values()
+    values: _Values = {"fastkl, us per call": (statistics.median(fastkl) / 1e3, min(fastkl) / 1e3)}
+    for target in job.targets:
+        above, _, below = target.figure.partition(" / ")
+        if above in runners and below in runners:
+            values[target.figure] = paired_ratio(runners[above], runners[below])
+    return values
+
+
+def _memory(job: Job, settings: Settings, result: Result) -> _Values:
+    """What one call needs beside its inputs and its output, in a process that has done nothing else."""
+    package = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(package), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-m", "fastkl.bench.memory", job.name, str(settings.scale), str(settings.threads)]
+    answer = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    return {f"MB beyond inputs and output, {name}": (value, None) for name, value in json.loads(answer.stdout).items()}
+
+
+def _growth(job: Job, settings: Settings, result: Result) -> _Values:
+    """The cost per bin of batches of 10^5 bins, and of each power of ten up to the job's size."""
+    rows = job.rows * (10 if settings.large else 1)
+    sizes = [size for k in range(5, 10) if (size := 10**k // job.bins) < rows] + [rows]
+    while len(sizes) > 1 and _bytes_of_overlapping(job, sizes[-1]) > 0.9 * _free_memory():
+        result.lines.append(Row(_sized(FASTKL, job, sizes.pop()), "too large for the free memory"))
+    whole = replace(job, rows=sizes[-1]).case(settings.threads)
+    runners: dict[str, Runner] = {}
+    for size in sizes:
+        case = replace(whole, p=whole.p[:size], q=whole.q[:size])
+        for peer in job.peers:
+            runners[_sized(peer, job, size)] = runner_of(peer.bind(case), case.items)
+    play(list(runners.values()), settings.seconds)
+    for size in sizes:
+        floor = runners[_sized(FLOOR, job, size)]
+        for peer in job.peers:
+            row = Row(_sized(peer, job, size))
+            _fill(row, runners[row.name])
+            row.floor_ratio = paired_ratio(floor, runners[row.name])[0]
+            result.lines.append(row)
+    largest, smallest = (runners[_sized(FASTKL, job, size)] for size in (sizes[-1], sizes[0]))
+    return {"cost per bin, largest / smallest batch": paired_ratio(largest, smallest)}
+
+
+def _sized(peer: Peer, job: Job, rows: int) -> str:
+    return f"{peer.name}, {rows * job.bins:,} bins"
+
+
+def _bytes_of_overlapping(job: Job, rows: int) -> float:
+    return rows * job.bins * np.dtype(job.dtype).itemsize * 1.5
+
+
+def _free_memory() -> float:
+    try:
+        pages = Path("/proc/meminfo").read_text().split("MemAvailable:")[1].split()[0]
+        return float(pages) * 1024
+    except (OSError, IndexError):  # not on Linux: there is no portable word for it
+        return math.inf

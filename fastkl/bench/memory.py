@@ -1,0 +1,46 @@
+"""The memory one call needs, in a fresh process: ``python -m fastkl.bench.memory JOB SCALE THREADS`` prints JSON."""
+
+import json
+import sys
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+
+from fastkl.bench.jobs import SUITES
+from fastkl.bench.peers import FASTKL
+
+
+def measure(name: str, scale: float, threads: int) -> dict[str, float]:
+    """MB beyond inputs and output, as the system saw it, where it tells, and as Python's allocators did."""
+    job = next(job for jobs in SUITES.values() for job in jobs if job.name == name)
+    case = job.scaled(scale).case(threads)
+    call, output = FASTKL.bind(case), case.items // job.bins * np.dtype(np.float64).itemsize
+    # Compiling takes a hundred MB, and what it leaves in the heap would hide later needs: tracemalloc sees those.
+    FASTKL.bind(case.head(1 << 12))()
+    figures = {}
+    if _forget_peak():
+        before = _status("VmRSS")
+        call()
+        figures["of the process"] = (_status("VmHWM") - before - output) / 1e6
+    tracemalloc.start()
+    call()
+    figures["by tracemalloc"] = (tracemalloc.get_traced_memory()[1] - output) / 1e6
+    tracemalloc.stop()
+    return figures
+
+
+def _forget_peak() -> bool:
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:  # not Linux, or not allowed
+        return False
+    return True
+
+
+def _status(key: str) -> float:
+    return float(Path("/proc/self/status").read_text().split(f"{key}:")[1].split()[0]) * 1024
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]))))

@@ -1,0 +1,131 @@
+"""What was measured, as text for a terminal and as the table of the README."""
+
+from collections.abc import Iterable
+from typing import Any
+
+_FIRST, _LAST = "<!-- bench:begin -->", "<!-- bench:end -->"
+
+
+def heading(session: dict[str, Any]) -> str:
+    """Where and with what a session was measured."""
+    machine = session["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    return "\n".join(
+        [
+            f"{machine['cpu']}, {machine['cpus']} CPUs, {machine['caches']}, {machine['memory_gb']} GB",
+            f"{machine['system']}, Python {machine['python']}, {versions}",
+            f"{session['date']}, {session['threads']} threads, {session['scale']:g} of the full size, "
+            f"{session['seconds']:g} s for each contestant, all of a job in turn",
+            "of floor: the read floor's time / this time; x SciPy: scipy.stats.entropy's time / this time; "
+            "both medians over the rounds",
+            "error: largest relative error of a sample of rows against extended precision",
+        ]
+    )
+
+
+def text_of(result: dict[str, Any]) -> str:
+    """The lines of one job."""
+    size = f"{result['rows']:,} x {result['bins']:,} {result['dtype']}, normalize={result['normalize']}"
+    if result["axis"] == 0:
+        size += ", axis=0"
+    lines = [f"{result['name']}: {result['about']} ({size})"]
+    if result["lines"]:
+        unit, scale = ("us/call", 1e-3) if result["unit"] == "call" else ("ns/bin", 1)
+        lines.append(
+            f"  {'':28}{unit + ' best':>13}{'median':>10}{'rounds':>8}{'of floor':>10}{'x SciPy':>9}{'error':>9}"
+        )
+    for line in result["lines"]:
+        if line["median"] is None:
+            lines.append(f"  {line['name']:28}   ({line['note']})")
+            continue
+        cells = (
+            f"{line['best'] * scale:13.3f}{line['median'] * scale:10.3f}{line['rounds']:8d}"
+            f"{_number(line['floor_ratio'], 2):>10}{_number(line['scipy_ratio'], 1):>9}{_error(line['error']):>9}"
+        )
+        lines.append(f"  {line['name']:28}{cells}  {line['note']}".rstrip())
+    lines += [f"  -> {_figure(figure)}{'' if is_reached(figure) else '  MISSED'}" for figure in result["figures"]]
+    return "\n".join(lines)
+
+
+def _figure(figure: dict[str, Any]) -> str:
+    word = "at most" if figure["at_most"] else "at least"
+    target = f"{word} {figure['bound']:g}" + (f", aim {figure['aim']:g}" if figure["aim"] is not None else "")
+    if figure["value"] is None:
+        return f"{figure['name']}: not measured ({target})"
+    best = f", {figure['at_best']:.2f} at best" if figure["at_best"] is not None else ""
+    return f"{figure['name']} {figure['value']:.2f}{best} ({target})"
+
+
+def is_reached(figure: dict[str, Any]) -> bool:
+    """Whether a figure keeps its bound; one that could not be measured does not break it."""
+    value, bound = figure["value"], float(figure["bound"])
+    return value is None or (value <= bound if figure["at_most"] else value >= bound)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _error(value: float | None) -> str:
+    return "" if value is None else f"{value:.0e}"
+
+
+def markdown_of(session: dict[str, Any]) -> str:
+    """The README's table: a line for each job that SciPy does too, a column for each contestant, their errors last."""
+    jobs = [job for job in session["jobs"] if any(line["scipy_ratio"] is not None for line in job["lines"])]
+    names = list(dict.fromkeys(line["name"] for job in jobs for line in job["lines"] if ", " not in line["name"]))
+    columns = ["ns per bin", *names, "x SciPy", "of floor"]
+    table = [columns, ["---", *["---:"] * (len(columns) - 1)]]
+    table += [_row_of_times(job, names) for job in jobs]
+    table += [_row_of_errors(jobs, names, precision) for precision in ("double", "single")]
+    machine = session["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    size = "" if session["scale"] == 1 else f", {session['scale']:g} of the full size"
+    caption = (
+        f"Medians on {session['threads']} threads of {machine['cpu']}, {machine['caches']}; "
+        f"{session['date'][:10]}{size}. Python {machine['python']}, {versions}. "
+        "The read floor is the time to read both arrays and sum their products; of floor: its time over fastkl's; "
+        "x SciPy: how many times as fast as `scipy.stats.entropy` fastkl is. Measured by `fastkl bench`."
+    )
+    return "\n".join(["| " + " | ".join(cells) + " |" for cells in table] + ["", caption])
+
+
+def _row_of_times(job: dict[str, Any], names: list[str]) -> list[str]:
+    lines = {line["name"]: line for line in job["lines"]}
+    per_call = job["unit"] == "call"
+    about = f"{job['about']}, {job['rows']:,} x {job['bins']:,} {job['dtype']}{', axis=0' if job['axis'] == 0 else ''}"
+    cells = [f"{about}; us per call" if per_call else f"{about}; normalize={job['normalize']}"]
+    for name in names:
+        median = lines[name]["median"] if name in lines else None
+        shown = "" if median is None else f"{median / 1e3:.2f}" if per_call else f"{median:.2f}"
+        cells.append(f"**{shown}**" if name == "fastkl" else shown)
+    fastkl = lines["fastkl"]
+    return [*cells, _number(fastkl["scipy_ratio"], 0), "" if per_call else _number(fastkl["floor_ratio"], 2)]
+
+
+def _row_of_errors(jobs: list[dict[str, Any]], names: list[str], precision: str) -> list[str]:
+    chosen = [job for job in jobs if (job["dtype"] == "float32") == (precision == "single")]
+    cells = [f"largest relative error, {precision} precision"]
+    for name in names:
+        lines = [line for job in chosen for line in job["lines"] if line["name"] == name]
+        cells.append(_error(max((line["error"] for line in lines if line["error"] is not None), default=None)))
+    return [*cells, "", ""]
+
+
+def with_table(readme: str, table: str) -> str:
+    """A README whose text between the markers is the table."""
+    before, first, rest = readme.partition(_FIRST)
+    _, last, after = rest.partition(_LAST)
+    if not (first and last):
+        raise ValueError(f"the README has no lines {_FIRST} and {_LAST} to put the table between")
+    return f"{before}{_FIRST}\n{table}\n{_LAST}{after}"
+
+
+def missed(results: Iterable[dict[str, Any]]) -> list[str]:
+    """The figures below their bound, by job."""
+    return [
+        f"{result['name']}: {_figure(figure)}"
+        for result in results
+        for figure in result["figures"]
+        if not is_reached(figure)
+    ]

@@ -1,0 +1,109 @@
+"""Where divergences are written: a file that is complete or absent, or lines on stdout."""
+
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fastkl.cli._command import UsageError
+
+
+class Results(Protocol):
+    """What a command writes to: `begin` once, then `write` in C order."""
+
+    def begin(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        """Say what will come."""
+
+    def write(self, values: npt.NDArray[Any]) -> None:
+        """Add the next values."""
+
+
+@contextmanager
+def open_results(target: Path | None, *, force: bool, inputs: Sequence[Path]) -> Iterator[Results]:
+    """Results that go to ``target`` or to stdout. What must be refused is refused here, before the computing."""
+    if target is None:
+        yield _Lines(sys.stdout.write)
+        return
+    writer = _writer(target)
+    _check_target(target, force, inputs)
+    with complete_or_absent(target, force) as file:
+        yield writer(file)
+
+
+@contextmanager
+def complete_or_absent(target: Path, force: bool) -> Iterator[BinaryIO]:
+    """A new file that takes the name ``target`` when the ``with`` block is through, and is gone if it raises."""
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        with open(partial, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut may leave the name without the contents
+        _check_absent(target, force)
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _check_target(target: Path, force: bool, inputs: Sequence[Path]) -> None:
+    if not target.parent.is_dir():
+        raise UsageError(f"{target.parent} is not a folder")
+    if target.is_dir():
+        raise UsageError(f"{target} is a folder")
+    for path in inputs:
+        if target.exists() and path.exists() and target.samefile(path):
+            raise UsageError(f"{target} is an input; name another file for the result")
+    _check_absent(target, force)
+
+
+def _check_absent(target: Path, force: bool) -> None:
+    if not force and os.path.lexists(target):
+        raise UsageError(f"{target} exists; --force replaces it")
+
+
+class _Npy:
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+
+    def begin(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        # Written, not mapped: a full disk is then an error that can be reported and not a fatal signal.
+        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self.file, header)
+
+    def write(self, values: npt.NDArray[Any]) -> None:
+        self.file.write(values.tobytes())
+
+
+class _Lines:
+    """One number a line, in the fewest digits that read back as the same bits."""
+
+    def __init__(self, put: Callable[[str], object]) -> None:
+        self.put = put
+
+    def begin(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        pass
+
+    def write(self, values: npt.NDArray[Any]) -> None:
+        # Python's floats print several times faster than NumPy's, but would show a float32 in 17 digits.
+        numbers = values.ravel().tolist() if values.dtype == np.float64 else values.ravel()
+        self.put("".join(f"{number!s}\n" for number in numbers))
+
+
+def _csv(file: BinaryIO) -> Results:
+    return _Lines(lambda text: file.write(text.encode("ascii")))
+
+
+_WRITERS: dict[str, Callable[[BinaryIO], Results]] = {".npy": _Npy, ".csv": _csv}
+
+
+def _writer(target: Path) -> Callable[[BinaryIO], Results]:
+    try:
+        return _WRITERS[target.suffix.lower()]
+    except KeyError:
+        raise UsageError(f"{target}: results go to files that end in {' or '.join(_WRITERS)}") from None

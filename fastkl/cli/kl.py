@@ -1,0 +1,138 @@
+"""`fastkl kl`: the divergences between the histograms of two files, in bounded memory."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastkl import _check
+from fastkl.cli._command import CommandError, number
+from fastkl.cli._pairs import Index, Pairs
+from fastkl.cli._progress import Progress
+from fastkl.cli._results import Results, open_results
+from fastkl.cli._sources import check_format, open_numbers
+from fastkl.rowwise import kl_divergence
+
+# Input read together: enough work to keep all threads busy for milliseconds, little enough for any machine.
+BLOCK_BYTES = 64 << 20
+
+_DESCRIPTION = """\
+The Kullback-Leibler divergence KL(P||Q) of each histogram of file P from that of file Q: row against row, or,
+where one of the files holds a single histogram, that one against all of the other.
+
+Files are .npy (any real type and layout, mapped and never loaded whole) or .csv (one histogram a line, numbers
+with commas between them; a first line without any number is a header). Without -o the divergences are printed,
+one a line."""
+
+_EXAMPLES = """\
+examples:
+  fastkl kl p.npy q.npy -o kl.npy                 row i of p.npy against row i of q.npy
+  fastkl kl days.csv reference.csv --base 2       every line of days.csv against the one of reference.csv, in bits
+  fastkl kl p.npy q.npy | sort -g | tail -3       the three largest
+  fastkl kl p.npy q.npy --pseudocount 0.5 --on-invalid nan -o kl.csv
+
+Histograms are scaled to sum to one. An empty bin of Q where P has counts makes the divergence inf;
+--pseudocount avoids that. A negative, NaN or infinite bin, or a histogram whose bins are all zero, is an error
+that names the row, unless --on-invalid nan. Rows count from 0. OUT appears when it is complete: after an error
+or Ctrl-C there is none. Arrays of more dimensions keep their shape in .npy, and are lines in C order elsewhere.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `fastkl.kl_divergence`, and where the result goes."""
+    parser.description, parser.epilog = _DESCRIPTION, _EXAMPLES
+    add = parser.add_argument
+    base = number(float, _check.check_base, "a positive number other than 1")
+    count = number(int, _check.check_threads, "a whole number >= 1")
+    pseudocount = number(float, _check.check_pseudocount, "a finite number >= 0")
+    add("p", metavar="P", type=Path, help="the histograms P, .npy or .csv")
+    add("q", metavar="Q", type=Path, help="the histograms Q, as many, or one")
+    add("-o", "--output", metavar="OUT", type=Path, help="write to this .npy or .csv file (default: print)")
+    add("--force", action="store_true", help="replace OUT if it exists")
+    add("--axis", type=int, default=-1, metavar="N", help="the axis of the bins (default: -1, the last)")
+    add("--base", type=base, metavar="B", help="base of the logarithm; 2: bits (default: e)")
+    add("--no-normalize", dest="normalize", action="store_false", help="generalised: sum p log(p/q) - p + q")
+    add("--weights", type=Path, metavar="FILE", help="one weight for each bin, .npy or .csv: bin widths, say")
+    add("--pseudocount", type=pseudocount, default=0.0, metavar="C", help="added to every bin (default: 0)")
+    add("--on-invalid", choices=("raise", "nan"), default="raise", help="error (default) or nan")
+    add("--dtype", choices=("float64", "float32"), help="of the result (default: float32 if P and Q are)")
+    add("--threads", type=count, metavar="N", help="the most threads to use (default: all CPUs)")
+    add("--quiet", action="store_true", help="no progress bar")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compute the divergences of two files and write them."""
+    inputs = [path for path in (args.p, args.q, args.weights) if path is not None]
+    for path in inputs:
+        check_format(path)
+    # Lines printed to a terminal are progress enough, and a bar would run through them.
+    shown = sys.stderr.isatty() and not args.quiet and not (args.output is None and sys.stdout.isatty())
+    with ExitStack() as files:
+        results = files.enter_context(open_results(args.output, force=args.force, inputs=inputs))
+        p, q = (files.enter_context(open_numbers(path, shown)) for path in (args.p, args.q))
+        _compute(Pairs(p, q, args.axis), _divergence(args), args.on_invalid, results, shown)
+    return 0
+
+
+def _divergence(args: argparse.Namespace) -> Callable[..., Any]:
+    return partial(
+        kl_divergence,
+        base=args.base,
+        normalize=args.normalize,
+        weights=_weights(args.weights),
+        pseudocount=args.pseudocount,
+        dtype=args.dtype,
+        threads=args.threads,
+    )
+
+
+def _weights(path: Path | None) -> npt.NDArray[Any] | None:
+    if path is None:
+        return None
+    with open_numbers(path) as file:
+        if max(file.shape) != np.prod(file.shape):
+            raise CommandError(f"{path} has shape {file.shape}; weights are one row, a number for each bin")
+        return np.array(file.array()).ravel()
+
+
+def _compute(pairs: Pairs, divergence: Callable[..., Any], on_invalid: str, results: Results, shown: bool) -> None:
+    started = time.monotonic()
+    dtype = divergence(pairs.p.none, pairs.q.none).dtype
+    results.begin(pairs.batch, dtype)
+    done = invalid = 0
+    with Progress("fastkl kl", pairs.count, shown) as progress:
+        for index in pairs.blocks(BLOCK_BYTES):
+            values = np.atleast_1d(divergence(pairs.p.at(index), pairs.q.at(index), on_invalid="nan"))
+            is_nan = np.isnan(values)
+            if is_nan.any():
+                if on_invalid == "raise":
+                    _raise_for_pair(pairs, done + int(np.argmax(is_nan)), divergence)
+                invalid += int(np.count_nonzero(is_nan))
+            results.write(values)
+            done += values.size
+            progress.advance(values.size)
+    if shown:
+        seconds = time.monotonic() - started
+        bad = f", {invalid:,} of invalid histograms (nan)" if invalid else ""
+        speed = f"{seconds:.1f} s, {done * pairs.bytes_each / max(seconds, 1e-9) / 1e9:.1f} GB/s"
+        print(f"{done:,} divergences{bad} in {speed}", file=sys.stderr)
+
+
+def _raise_for_pair(pairs: Pairs, position: int, divergence: Callable[..., Any]) -> None:
+    """Let the function itself say what is wrong with a pair, and tell where in which file that is."""
+    where = tuple(int(i) for i in np.unravel_index(position, pairs.batch or (1,)))
+    index: Index = where
+    try:
+        divergence(pairs.p.at(index), pairs.q.at(index), on_invalid="raise")
+    except ValueError as error:
+        name, _, reason = str(error).partition(" ")
+        side = {"p": pairs.p, "q": pairs.q}.get(name)
+        message = f"{side.place(where)} {reason}" if side else f"pair {where[0]}: {error}"
+        raise CommandError(f"{message} (--on-invalid nan goes on)") from None

@@ -1,0 +1,99 @@
+"""Small inputs that go through every branch of the kernels: run by this file's reader, or as a script that saves the answers."""
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from samples import PAIRS
+
+import fastkl
+
+FUNCTIONS = ["kl_divergence", "cross_entropy", "js_divergence", "entropy"]
+
+
+def call(name: str, p: Any, q: Any, **options: Any) -> Any:
+    """One of the functions; rows that are invalid give NaN."""
+    arrays = (p,) if name == "entropy" else (p, q)
+    return getattr(fastkl, name)(*arrays, on_invalid="nan", threads=1, **options)
+
+
+def cases() -> Iterator[tuple[str, Any]]:
+    """Labels and answers."""
+    with np.errstate(all="ignore"):
+        for name in FUNCTIONS:
+            yield from _rows_of_all_kinds(name)
+            yield from _long_rows(name)
+        yield from _layouts()
+        yield from _dtypes()
+
+
+def _rows_of_all_kinds(name: str) -> Iterator[tuple[str, Any]]:
+    for bins in (1, 3, 19, 33, 41):
+        for dtype in ("f8", "f4"):
+            rng = np.random.default_rng(bins)
+            pairs = np.array([sample(rng, bins) for sample in PAIRS.values()] + [rng.exponential(size=(2, bins))] * 4)
+            pairs[:-4] *= 2.0**-20  # no answer overflows: Python's ldexp raises where C's gives infinity
+            pairs[-1, 0, -1], pairs[-2, 1, 0], pairs[-3, 0], pairs[-4, 1, -1] = np.nan, -1, 0, 0
+            p, q = pairs[:, 0].astype(dtype), pairs[:, 1].astype(dtype)
+            weights = rng.exponential(size=bins) * (np.arange(bins) != 2)
+            for normalize in (True, False):
+                label = f"{name} {bins} {dtype} {normalize}"
+                yield label, call(name, p, q, normalize=normalize)
+                yield f"{label} weights", call(name, p, q, normalize=normalize, weights=weights)
+                yield f"{label} pseudocount", call(name, p, q, normalize=normalize, pseudocount=0.5)
+                both = {"pseudocount": 0.5, "weights": weights, "base": 2}
+                yield f"{label} both", call(name, p, q, normalize=normalize, **both)
+
+
+def _long_rows(name: str) -> Iterator[tuple[str, Any]]:
+    rng = np.random.default_rng(0)
+    p, q = rng.exponential(size=(2, 3, 2100))
+    p[1, 2050], q[2, 2090] = 5e-324, 0
+    q[0, :2048] = p[0, :2048]
+    for normalize in (True, False):
+        yield f"{name} long {normalize}", call(name, p, q, normalize=normalize)
+        yield f"{name} long f4 {normalize}", call(name, p.astype("f4"), q.astype("f4"), normalize=normalize)
+        p[2, 7] = np.nan
+        yield f"{name} long, turned {normalize}", call(name, p.T.copy(), q.T.copy(), axis=0, normalize=normalize)
+        p[2, 7] = 1
+    p[0, :2048], q[1, :2048] = 0, 0
+    yield f"{name} long, empty pieces", call(name, p, q)
+
+
+def _layouts() -> Iterator[tuple[str, Any]]:
+    p, q = np.random.default_rng(0).exponential(size=(2, 19, 41))
+    for label, x in {
+        "turned": np.asfortranarray(p),
+        "turned and reversed": np.asfortranarray(p[::-1, ::-1])[::-1, ::-1],
+        "strided": np.repeat(p, 2, axis=1)[:, ::2],
+        "strided and turned": np.repeat(np.asfortranarray(p), 2, axis=0)[::2],
+        "other precision, turned": np.asfortranarray(p.astype("f4")),
+    }.items():
+        yield label, fastkl.kl_divergence(x, q, threads=1)
+        yield f"{label}, both", fastkl.kl_divergence(x, x[::-1], threads=1)
+        yield f"{label}, one against many", fastkl.kl_divergence(x, x[3], threads=1)
+        yield f"{label}, short", fastkl.kl_divergence(x[:, :9], q[:, :9], threads=1)
+        yield f"{label}, crossed", fastkl.kl_divergence(x[:, None], q[:5], threads=1)
+        yield f"{label}, other axis", fastkl.kl_divergence(x, q, axis=0, threads=1)
+
+
+def _dtypes() -> Iterator[tuple[str, Any]]:
+    counts = np.random.default_rng(0).integers(1, 100, (5, 37))
+    special = np.array([[0.5, 6e-8, 6.1e-5, 65504, 0], [1, np.inf, 1, 1, 1], [1, np.nan, 1, 1, 1], [1, -1, 1, 1, 1]])
+    for code in ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"):
+        for order in "<>":
+            dtype = order + code
+            x = counts.astype(dtype)
+            yield dtype, fastkl.kl_divergence(x, x[:, ::-1], threads=1)
+            yield f"{dtype} against f4", fastkl.kl_divergence(x, x.astype("f4")[0], threads=1)
+            if code[0] == "f":
+                yield (
+                    f"{dtype} special",
+                    fastkl.kl_divergence(special.astype(dtype), np.ones(5, dtype), on_invalid="nan"),
+                )
+    yield "bool", fastkl.kl_divergence(counts % 3 > 0, counts, threads=1)
+
+
+if __name__ == "__main__":
+    np.savez(sys.argv[1], **{label: np.asarray(answer) for label, answer in cases()})

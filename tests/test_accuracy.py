@@ -1,0 +1,297 @@
+"""Every answer against 50-digit arithmetic."""
+
+import math
+
+import numpy as np
+import pytest
+from reference import assert_backward_stable, exact, mp, relative_error
+from samples import LENGTHS, PAIRS, near
+
+import fastkl
+
+FUNCTIONS = ["kl_divergence", "cross_entropy", "js_divergence", "entropy"]
+EPS_32 = 2.0**-23
+
+
+def call(name, p, q, **options):
+    return fastkl.entropy(p, **options) if name == "entropy" else getattr(fastkl, name)(p, q, **options)
+
+
+def reference(name, p, q, **options):
+    return exact(name, p, None if name == "entropy" else q, **options)
+
+
+def distances(length):
+    """The distances of near rows: all of them for short rows."""
+    return 10.0 ** -np.arange(1, 16) if length <= 256 else [1e-1, 1e-8, 1e-12, 1e-15]
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("kind", PAIRS)
+def test_unnormalized_divergence_has_a_relative_error_below_1e_14(kind, length):
+    p, q = PAIRS[kind](np.random.default_rng(length), length)
+    answer = exact("kl_divergence", p, q, normalize=False)
+    got = fastkl.kl_divergence(p, q, normalize=False)
+    slack = length * 5e-324  # what rounding each bin of a subnormal result may cost
+    assert abs(mp.mpf(float(got)) - answer.value) <= 1e-14 * answer.value + slack
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_unnormalized_divergence_of_near_rows_has_a_relative_error_below_1e_14(length):
+    rng = np.random.default_rng(length)
+    for distance in distances(length):
+        p, q = near(rng, length, distance)
+        got = fastkl.kl_divergence(p, q, normalize=False)
+        assert relative_error(got, exact("kl_divergence", p, q, normalize=False).value) <= 1e-14, distance
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0**-1000, 2.0**980])
+@pytest.mark.parametrize("length", [31, 32, 33, 256, 2048, 2049, 10_000, 1_000_000])
+def test_rounding_does_not_pile_up_in_rows_of_equal_bins(length, scale):
+    rng = np.random.default_rng(length)
+    for p, q in scale * rng.uniform(1, 2, (4, 2)):
+        answer = exact("kl_divergence", [p], [q], normalize=False).value * length
+        p, q = np.broadcast_to([[p], [q]], (2, length)).copy()
+        assert relative_error(fastkl.kl_divergence(p, q, normalize=False), answer) <= 1e-14
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("wanted", [None, np.float64])
+def test_unnormalized_single_precision_has_a_relative_error_below_1e_5(length, wanted):
+    rng = np.random.default_rng(length)
+    pairs = [PAIRS["ordinary"](rng, length), PAIRS["half_zero"](rng, length)]
+    pairs += [near(rng, length, distance) for distance in (1e-1, 1e-3, 1e-6)]
+    pairs += [10.0 ** rng.uniform(-42, 30, (2, length)), rng.uniform(1, 2, (2, 1)) * np.ones((2, length))]
+    for p, q in np.array(pairs, np.float32):
+        got = fastkl.kl_divergence(p, q, normalize=False, dtype=wanted)
+        assert got.dtype == (wanted or np.float32)
+        limit = 1e-5 if wanted is None else 1e-14
+        assert relative_error(got, exact("kl_divergence", p, q, normalize=False).value) <= limit
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("kind", PAIRS)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_normalized_answers_are_backward_stable(name, kind, length):
+    p, q = PAIRS[kind](np.random.default_rng(length), length)
+    if not (p.any() and q.any()):
+        p[0] = q[0] = 1.0
+    assert_backward_stable(call(name, p, q), reference(name, p, q), length)
+
+
+@pytest.mark.parametrize("length", [1, 8, 33, 256, 2049])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_normalized_answers_of_near_rows_are_backward_stable(name, length):
+    rng = np.random.default_rng(length)
+    for distance in (1e-1, 1e-4, 1e-8, 1e-12, 1e-15):
+        p, q = near(rng, length, distance)
+        for scale in (1.0, 0.3, 1e250):
+            assert_backward_stable(call(name, p, q * scale), reference(name, p, q * scale), length)
+
+
+@pytest.mark.parametrize("length", [1, 8, 33, 256, 2049])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_normalized_single_precision_is_backward_stable(name, length):
+    rng = np.random.default_rng(length)
+    pairs = [
+        PAIRS["ordinary"](rng, length),
+        near(rng, length, 1e-4),
+        10.0 ** rng.uniform(-42, 36, (2, length)),
+    ]
+    for p, q in np.array(pairs, np.float32):
+        got = call(name, p, q)
+        assert got.dtype == np.float32
+        assert_backward_stable(got, reference(name, p, q), length, EPS_32)
+        got = call(name, p, q, dtype=np.float64)
+        assert_backward_stable(got, reference(name, p, q), length)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_million_bins(name):
+    rng = np.random.default_rng(6)
+    few = (
+        rng.exponential(size=(2, 500)),
+        10.0 ** rng.uniform(-300, 290, (2, 500)),
+        rng.integers(1, 99, (2, 500)) * 5e-324,
+    )
+    for pairs in few:
+        index = rng.integers(0, 500, 10**6)
+        got = call(name, *pairs[:, index])
+        assert_backward_stable(got, reference(name, *pairs, times=np.bincount(index)), 10**6)
+    got = fastkl.kl_divergence(*few[0][:, index], normalize=False)
+    answer = exact("kl_divergence", *few[0], normalize=False, times=np.bincount(index))
+    assert relative_error(got, answer.value) <= 1e-14
+
+
+@pytest.mark.parametrize("length", [1, 8, 33, 256, 2049])
+@pytest.mark.parametrize("name", ["cross_entropy", "js_divergence", "entropy"])
+def test_unnormalized_sums_are_exact_to_a_few_ulp_of_their_terms(name, length):
+    rng = np.random.default_rng(length)
+    pairs = [PAIRS[kind](rng, length) for kind in PAIRS if kind != "huge"] + [near(rng, length, 1e-9)]
+    for p, q in pairs:
+        answer = reference(name, p, q, normalize=False)
+        got = call(name, p, q, normalize=False)
+        if name == "js_divergence":
+            assert abs(mp.mpf(float(got)) - answer.value) <= 1e-14 * answer.value + length * 5e-324
+        else:
+            assert_backward_stable(got, answer, length, ulps=16)
+
+
+@pytest.mark.parametrize("length", [2, 8, 33, 256, 2049, 10_000])
+def test_entropy_of_one_hot_rows_is_exactly_zero(length):
+    rows = np.zeros((200, length))
+    rows[np.arange(200), np.random.default_rng(1).integers(0, length, 200)] = np.arange(1, 201) / 7
+    np.testing.assert_array_equal(fastkl.entropy(rows), 0.0)
+    np.testing.assert_array_equal(fastkl.entropy(rows.astype(np.float32)), 0.0)
+    np.testing.assert_array_equal(fastkl.entropy(rows * 1e-310), 0.0)
+
+
+@pytest.mark.parametrize("length", [2, 8, 33, 256, 2049])
+@pytest.mark.parametrize("rest", [1e-3, 1e-9, 1e-15, 1e-20, 1e-100, 1e-290])
+def test_entropy_near_one_hot_keeps_its_digits(length, rest):
+    for top in (1.0, 3.0, 49.0, 0.1):
+        p = np.full(length, rest)
+        p[length // 2] = top
+        assert relative_error(fastkl.entropy(p), exact("entropy", p).value) <= 1e-12
+
+
+@pytest.mark.parametrize("length", [2, 8, 33, 256, 2049])
+def test_js_divergence_is_symmetric_to_the_bit_and_never_above_log_2(length):
+    rng = np.random.default_rng(length)
+    pairs = [sample(rng, length) for sample in PAIRS.values()]
+    pairs += [near(rng, length, distance) for distance in (1e-4, 1e-8, 1e-15)]
+    for p, q in pairs:
+        p[0], q[0] = p[0] or q[0], q[0] or p[0]
+        for normalize in (True, False):
+            got = fastkl.js_divergence(p, q, normalize=normalize)
+            assert got == fastkl.js_divergence(q, p, normalize=normalize)
+        assert 0 <= fastkl.js_divergence(p, q) <= math.log(2) * (1 + 1e-15)
+
+
+def test_js_divergence_of_disjoint_rows_is_log_2():
+    for length in (2, 10, 40, 3000):
+        p = np.arange(length) % 2
+        assert abs(fastkl.js_divergence(p, 1 - p) - math.log(2)) < 1e-15
+        assert fastkl.js_divergence(p, 1 - p, base=2) == pytest.approx(1.0, rel=1e-15)
+
+
+@pytest.mark.parametrize("length", [1, 8, 33, 2049])
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_equal_rows_diverge_by_exactly_zero(length, normalize, dtype):
+    rng = np.random.default_rng(length)
+    for sample in PAIRS.values():
+        with np.errstate(over="ignore"):
+            p = np.minimum(sample(rng, length)[0].astype(dtype), np.finfo(dtype).max)
+        p[0] = p[0] or 1
+        assert fastkl.kl_divergence(p, p.copy(), normalize=normalize) == 0.0
+        assert fastkl.js_divergence(p, p.copy(), normalize=normalize) == 0.0
+
+
+@pytest.mark.parametrize("length", [1, 8, 33, 2049])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_rows_that_differ_in_one_last_digit_do_not_diverge_by_zero(length, dtype):
+    rng = np.random.default_rng(length)
+    p = rng.exponential(size=length).astype(dtype)
+    for i in range(0, length, max(length // 8, 1)):
+        q = p.copy()
+        q[i] = np.nextafter(p[i], dtype(9))
+        got = fastkl.kl_divergence(p, q, normalize=False)
+        assert got > 0
+        assert relative_error(got, exact("kl_divergence", p, q, normalize=False).value) <= (
+            1e-14 if dtype == np.float64 else 1e-5
+        )
+
+
+@pytest.mark.parametrize("length", [2, 8, 33, 256, 2049])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_infinite_exactly_where_q_is_zero_and_p_is_not(length, normalize):
+    rng = np.random.default_rng(length)
+    p = rng.exponential(size=(300, length)) * (rng.random((300, length)) < 0.9)
+    q = rng.exponential(size=(300, length)) * (rng.random((300, 1)) < rng.random((300, length)) ** 0.02)
+    p[::3], q[::5] = p[::3] * 1e-310, q[::5] * 5e-324 * 100
+    p[:, 0], q[:, 0] = 1.0, 1.0
+    infinite = ((q == 0) & (p > 0)).any(axis=1)
+    assert infinite.any()
+    assert not infinite.all()
+    for function in (fastkl.kl_divergence, fastkl.cross_entropy):
+        np.testing.assert_array_equal(np.isinf(function(p, q, normalize=normalize)), infinite)
+    assert np.isfinite(fastkl.js_divergence(p, q, normalize=normalize)).all()
+
+
+@pytest.mark.parametrize("length", [2, 33, 3000])
+def test_bins_that_are_zero_in_both_count_for_nothing(length):
+    rng = np.random.default_rng(length)
+    p, q = rng.exponential(size=(2, length))
+    wide_p, wide_q = np.zeros((2, 3 * length))
+    wide_p[1::3], wide_q[1::3] = p, q
+    wide_p[2::3] = -0.0
+    for name in FUNCTIONS:
+        for normalize in (True, False):
+            got = call(name, wide_p, wide_q, normalize=normalize)
+            np.testing.assert_allclose(got, call(name, p, q, normalize=normalize), rtol=1e-13)
+
+
+@pytest.mark.parametrize("base", [2, 10, math.e, 1.5])
+def test_base_divides_by_its_logarithm(base):
+    p, q = np.random.default_rng(0).exponential(size=(2, 20, 40))
+    for name in FUNCTIONS:
+        got = call(name, p, q, base=base)
+        np.testing.assert_allclose(got, call(name, p, q) / math.log(base), rtol=1e-15)
+
+
+@pytest.mark.parametrize("length", [8, 100, 5000])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint16])
+def test_pseudocount_is_the_same_as_adding_it_by_hand(length, dtype):
+    p, q = np.random.default_rng(0).integers(0, 4, (2, 50, length)).astype(dtype)
+    for name in FUNCTIONS:
+        for normalize in (True, False):
+            for pseudocount in (0.5, 1e-3, 1e-300 if dtype != np.float32 else 1e-30):
+                added = dtype(pseudocount) if dtype != np.uint16 else pseudocount
+                got = call(name, p, q, pseudocount=pseudocount, normalize=normalize)
+                np.testing.assert_array_equal(got, call(name, p + added, q + added, normalize=normalize))
+
+
+@pytest.mark.parametrize("length", [2, 40, 3000])
+def test_the_smallest_pseudocount_makes_single_precision_finite(length):
+    p, q = np.ones((2, length), np.float32)
+    q[0] = 0
+    for pseudocount in (1e-30, 1e-42, 1e-50, 1e-300):
+        answer = exact("kl_divergence", p, q, pseudocount=pseudocount)
+        assert_backward_stable(fastkl.kl_divergence(p, q, pseudocount=pseudocount), answer, length, EPS_32)
+
+
+@pytest.mark.parametrize("length", [2, 8, 33, 2049])
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("normalize", [True, False])
+def test_weighted_sums_are_backward_stable(name, normalize, length):
+    rng = np.random.default_rng(length)
+    p, q = rng.exponential(size=(2, length))
+    weights = rng.exponential(size=length) * (np.arange(length) % 5 != 3)
+    for scale in (1.0, 1e-150, 1e150, 1e-300):
+        answer = reference(name, p * scale, q, weights=weights / scale, normalize=normalize)
+        got = call(name, p * scale, q, weights=weights / scale, normalize=normalize)
+        assert_backward_stable(got, answer, length, ulps=16)
+
+
+@pytest.mark.parametrize("length", [2, 40, 3000])
+@pytest.mark.parametrize(
+    ("dtype", "size", "weight"), [(np.float64, 2.0**-560, 2.0**-505), (np.float32, 2.0**-70, 2.0**-70)]
+)
+def test_weights_whose_products_with_the_bins_underflow(length, dtype, size, weight):
+    rng = np.random.default_rng(length)
+    p, q = (rng.exponential(size=(2, length)) * size).astype(dtype)
+    weights = (rng.exponential(size=length) * weight).astype(dtype)
+    answer = exact("kl_divergence", p, q, weights=weights)
+    assert_backward_stable(fastkl.kl_divergence(p, q, weights=weights), answer, length, float(np.finfo(dtype).eps))
+
+
+@pytest.mark.parametrize("length", [2, 40, 3000])
+def test_small_double_weights_count_for_single_precision_bins(length):
+    p, q, weights = np.zeros((3, length))
+    p[:2], q[:2], weights[:2] = (1e-22, 1e26), (3e-22, 1e26), (1, 1e-47)
+    p, q = p.astype(np.float32), q.astype(np.float32)
+    answer = exact("kl_divergence", p, q, weights=weights)
+    assert_backward_stable(fastkl.kl_divergence(p, q, weights=weights), answer, length, EPS_32)
+    q[1] = 0
+    assert fastkl.kl_divergence(p, q, weights=weights) == np.inf

@@ -1,0 +1,263 @@
+"""`fastkl bench`, its jobs and contestants, and the asv suites: they run and say the truth. Times are not judged."""
+
+import importlib.util
+import io
+import json
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+
+from fastkl.bench import data, jobs, report
+from fastkl.bench.case import Case, Truth
+from fastkl.bench.peers import KL, Unsuitable
+from fastkl.bench.rounds import Runner, paired_ratio, play
+from fastkl.cli import main
+
+ROOT = Path(__file__).parents[1]
+
+# Libraries that fastkl is compared with warn of each other, and jax's threads of forks.
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
+    """The printed table and the JSON of all jobs, on as little data and time as there can be."""
+    figures = tmp_path_factory.mktemp("bench") / "figures.json"
+    with redirect_stdout(io.StringIO()) as printed:
+        assert main(["bench", "--scale", "5e-4", "--seconds", "1e-4", "--json", str(figures)]) == 0
+    return printed.getvalue(), json.loads(figures.read_text())
+
+
+def test_table_lists_every_job_contestant_and_target(session: tuple[str, dict[str, Any]]) -> None:
+    text, _ = session
+    for job in jobs.ROWS:
+        section = text.split(f"\n{job.name}: ")[1].split("\n\n")[0]
+        assert job.about in section
+        for peer in job.peers:
+            assert f"  {peer.name}" in section
+        for target in job.targets:
+            assert f"-> {target.figure}" in section
+
+
+def test_json_has_every_job_with_its_figures(session: tuple[str, dict[str, Any]]) -> None:
+    _, stored = session
+    assert [job["name"] for job in stored["jobs"]] == [job.name for job in jobs.ROWS]
+    assert stored["machine"]["cpus"] >= 1
+    assert stored["machine"]["versions"]["scipy"]
+    for job in stored["jobs"]:
+        for figure in job["figures"]:
+            needs_a_peer = any(name in figure["name"] for name in ("jax", "numkong", "of the process"))
+            assert needs_a_peer or math.isfinite(figure["value"])
+
+
+def test_fastkl_is_exact_in_every_job(session: tuple[str, dict[str, Any]]) -> None:
+    _, stored = session
+    for job in stored["jobs"]:
+        for line in job["lines"]:
+            if line["name"].startswith("fastkl") and line["error"] is not None:
+                assert line["error"] < (1e-5 if job["dtype"] == "float32" else 1e-13)
+
+
+def test_readme_gets_the_table_between_its_markers(
+    session: tuple[str, dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("figures.json").write_text(json.dumps(session[1]))
+    readme = Path("README.md")
+    readme.write_text("# Top\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nbottom\n")
+    assert main(["bench", "--readme", "figures.json"]) == 0
+    once = readme.read_text()
+    assert once.startswith("# Top\n<!-- bench:begin -->\n| ")
+    assert once.endswith("<!-- bench:end -->\nbottom\n")
+    assert "old" not in once
+    rows = [line for line in once.splitlines() if line.startswith("|")]
+    assert len({row.count("|") for row in rows}) == 1
+    assert all(any(job.about in row for row in rows) for job in jobs.ROWS if job.measured == "time")
+    assert rows[-1].startswith("| largest relative error, single precision | ")
+    assert main(["bench", "--readme", "figures.json"]) == 0
+    assert readme.read_text() == once
+
+
+def test_readme_without_markers_is_left_alone(
+    session: tuple[str, dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("figures.json").write_text(json.dumps(session[1]))
+    Path("README.md").write_text("# Top\n")
+    assert main(["bench", "--readme", "figures.json"]) == 1
+    assert Path("README.md").read_text() == "# Top\n"
+    assert "bench:begin" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--jobs", "nothing"], "float64-normalize"),
+        (["--suite", "nothing"], "rows"),
+        (["--scale", "0"], "above zero"),
+        (["--threads", "0"], "whole number"),
+    ],
+)
+def test_wrong_options_are_one_line_and_status_2(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_absent_library_is_named_and_skipped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("jax", "numexpr", "numkong", "torch"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert main(["bench", "--jobs", "float64", "--scale", "1e-4", "--seconds", "1e-4"]) == 0
+    assert capsys.readouterr().out.count("(not installed)") == 4
+
+
+def test_import_of_fastkl_leaves_the_bench_alone(run_python: Any) -> None:
+    assert run_python("import fastkl, sys; print([m for m in sys.modules if 'bench' in m])") == "[]\n"
+
+
+CASES = {job.name: job.scaled(2e-4).case(threads=2) for job in jobs.ROWS if job.measured == "time"}
+
+
+@pytest.mark.parametrize("peer", [peer for peer in KL if peer.rtol is not None], ids=lambda peer: peer.name)
+@pytest.mark.parametrize("name", CASES)
+def test_every_contestant_does_the_job_that_is_asked(name: str, peer: Any) -> None:
+    case = CASES[name]
+    try:
+        call = peer.bind(case)
+    except (ImportError, Unsuitable) as reason:
+        pytest.skip(str(reason))
+    error = Truth(case).error_of(call())
+    assert error is None or error < peer.rtol[case.q.dtype == np.float32]
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_truth_agrees_with_mpmath(normalize: bool) -> None:
+    p, q = data.half_zero(2, 40, "float64")
+    q[1, p[1] == 0] = 0
+    truth = Truth(Case(p, q, 1, normalize))
+    with mpmath.workdps(40):
+        row_p, row_q = ([mpmath.mpf(float(value)) for value in array[1]] for array in (p, q))
+        if normalize:
+            row_p, row_q = ([value / sum(row) for value in row] for row in (row_p, row_q))
+        terms = [x * mpmath.log(x / y) if x else mpmath.mpf(0) for x, y in zip(row_p, row_q, strict=True)]
+        value = float(sum(terms) - (0 if normalize else sum(row_p) - sum(row_q)))
+    error = truth.error_of(np.array([np.inf, value]))
+    assert error is None or error < 1e-15
+    assert truth.error_of(np.array([np.inf, value * 1.5])) == pytest.approx(0.5)
+    assert truth.error_of(np.array([1.0, value])) == math.inf
+    assert truth.error_of(np.array([np.inf, np.nan])) == math.inf
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+@pytest.mark.parametrize("items", [1, 5, 12, 100])
+def test_head_of_a_case_is_whole_rows_where_they_fit(axis: int, items: int) -> None:
+    q = np.arange(28.0).reshape(4, 7)
+    head = Case(q, q, 1, True, axis).head(items)
+    bins = q.shape[axis]
+    expected = {axis: min(bins, items), -1 - axis % 2: min(q.size // bins, max(1, items // bins))}
+    assert head.q.shape == tuple(expected.get(d, expected.get(d - 2)) for d in range(2))
+    assert np.array_equal(head.p, head.q)
+
+
+def test_contestants_take_turns() -> None:
+    order: list[str] = []
+    runners = [Runner(lambda name=name: order.append(name), 1, 1.0) for name in "abc"]
+    play(runners, seconds=0)
+    assert order == list("abcbcacab")
+    assert paired_ratio(runners[0], runners[0]) == (1, 1)
+
+
+STORED_SUMS = {
+    "positive": 7.1826815,
+    "histograms": 0.15985823,
+    "counts": 7656,
+    "two_positive": 15.975285,
+    "two_histograms": 0.31600714,
+    "two_counts": 15332,
+    "half_zero": 15.913316,
+    "columns": 14.44872,
+    "one_against_many": 11.284703,
+    "one_pair": 5.0667287,
+    "overlapping": 21.500016,
+}
+
+
+def test_data_stay_as_they_are() -> None:
+    sums = {
+        "positive": data.positive(3, 5, "float64", 1).sum(),
+        "histograms": data.histograms(3, 5, "float32", 3)[1, 2],
+        "counts": data.counts(3, 5, "uint16", 5).sum(),
+        "two_positive": sum(array.sum() for array in data.two_positive(3, 5, "float64")),
+        "two_histograms": sum(array[0, 0] for array in data.two_histograms(3, 5, "float64")),
+        "two_counts": sum(array.sum() for array in data.two_counts(3, 5, "uint32")),
+        "half_zero": sum(array.sum() for array in data.half_zero(3, 5, "float64")),
+        "columns": sum(array.sum() for array in data.columns(3, 5, "float64")),
+        "one_against_many": sum(array.sum() for array in data.one_against_many(3, 5, "float64")),
+        "one_pair": sum(array.sum() for array in data.one_pair(3, 5, "float64")),
+        "overlapping": sum(array.sum() for array in data.overlapping(4, 5, "float64")),
+    }
+    assert {name: float(value) for name, value in sums.items()} == pytest.approx(STORED_SUMS, rel=1e-6)
+
+
+def test_missed_targets_are_said_so() -> None:
+    figure = {"name": "a / b", "value": 0.5, "bound": 0.75, "aim": 0.9, "at_most": False, "at_best": 0.6}
+    result = {"name": "job", "figures": [figure, figure | {"value": 0.8}, figure | {"at_most": True}]}
+    assert report.missed([result]) == ["job: a / b 0.50, 0.60 at best (at least 0.75, aim 0.9)"]
+
+
+def _asv_module(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(f"asv_{name}", ROOT / "benchmarks" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _asv_benchmarks() -> Iterator[Any]:
+    for module in ("rows", "startup"):
+        for suite in vars(_asv_module(module)).values():
+            if not isinstance(suite, type) or suite.__module__ != f"asv_{module}":
+                continue
+            # The first of each parameter but the library: the smallest size, one dtype.
+            params = getattr(suite, "params", ())
+            axes = params if params and isinstance(params[0], list) else [list(params)] if params else []
+            few = [axis if "fastkl" in axis else axis[:1] for axis in axes]
+            methods = [name for name in vars(suite) if name.startswith(("time_", "timeraw_", "track_", "peakmem_"))]
+            for method, values in product(methods, product(*few)):
+                yield pytest.param(suite, method, values, id="-".join([suite.__name__, method, *map(str, values)]))
+
+
+@pytest.mark.parametrize(("suite", "method", "values"), list(_asv_benchmarks()))
+def test_asv_benchmark_runs(suite: Any, method: str, values: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # for new processes: compiling there takes seconds
+    benchmark = suite()
+    if hasattr(benchmark, "setup"):
+        benchmark.setup(*values)
+    result = getattr(benchmark, method)(*values)
+    if method.startswith("timeraw"):
+        statement, setup = result if isinstance(result, tuple) else (result, "")
+        exec(compile(f"{setup}\n{statement}", method, "exec"), {})
+    if method.startswith("track"):
+        assert result > 0
+    if hasattr(benchmark, "teardown"):
+        benchmark.teardown(*values)

@@ -1,0 +1,108 @@
+"""The same histograms give the same bits, whatever stands around them."""
+
+import numpy as np
+import pytest
+from samples import LAYOUTS, PAIRS
+
+import fastkl
+
+FUNCTIONS = ["kl_divergence", "cross_entropy", "js_divergence", "entropy"]
+
+
+def call(name, p, q, **options):
+    return fastkl.entropy(p, **options) if name == "entropy" else getattr(fastkl, name)(p, q, **options)
+
+
+def batch(rows, bins, dtype, seed=0):
+    """Rows of all kinds: ordinary ones among those that the fast loops leave to the careful ones, and invalid ones."""
+    rng = np.random.default_rng([rows, bins, seed])
+    kinds = list(PAIRS.values())
+    few = [kinds[i % len(kinds)](rng, bins) for i in range(min(rows, 60))]
+    x = np.array([few[i][0] if i < len(few) else rng.exponential(size=bins) for i in range(rows)])
+    y = np.array([few[i][1] if i < len(few) else rng.exponential(size=bins) for i in range(rows)])
+    x[::7, 0], y[::11, 0] = 0, 0
+    x[5::13, -1] = np.nan
+    with np.errstate(over="ignore"):
+        return x.astype(dtype), y.astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize(("rows", "bins"), [(100_000, 8), (40_000, 33), (3000, 256), (150, 5000), (3, 300_001)])
+def test_the_number_of_threads_does_not_matter(rows, bins, name, dtype):
+    x, y = batch(rows, bins, dtype)
+    for normalize in (True, False):
+        alone = call(name, x, y, threads=1, normalize=normalize, on_invalid="nan")
+        for threads in (2, 7, None):
+            got = call(name, x, y, threads=threads, normalize=normalize, on_invalid="nan")
+            np.testing.assert_array_equal(got, alone)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("bins", [1, 2, 5, 31, 32, 33, 100, 257, 2049])
+def test_the_size_of_the_batch_does_not_matter(bins, name, dtype):
+    x, y = batch(67, bins, dtype)
+    for normalize in (True, False):
+        options = {"normalize": normalize, "on_invalid": "nan"}
+        alone = [call(name, a, b, **options) for a, b in zip(x, y, strict=True)]
+        np.testing.assert_array_equal(call(name, x, y, **options), alone)
+        for size in (1, 2, 3, 7, 8, 9, 33):
+            parts = [call(name, x[i : i + size], y[i : i + size], **options) for i in range(0, 67, size)]
+            np.testing.assert_array_equal(np.concatenate(parts), alone)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint16])
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize(("rows", "bins"), [(70, 8), (70, 40), (300, 300), (40, 2100)])
+def test_the_layout_does_not_matter(rows, bins, name, dtype):
+    if dtype == np.uint16:
+        x, y = np.random.default_rng(0).integers(0, 60000, (2, rows, bins)).astype(dtype)
+    else:
+        x, y = batch(rows, bins, dtype)
+    for normalize in (True, False):
+        options = {"normalize": normalize, "on_invalid": "nan"}
+        expected = call(name, x, y, **options)
+        for layout in LAYOUTS.values():
+            np.testing.assert_array_equal(call(name, layout(x), layout(y), **options), expected)
+            np.testing.assert_array_equal(call(name, x, layout(y), **options), expected)
+        np.testing.assert_array_equal(call(name, x.T, y.T, axis=0, **options), expected)
+        np.testing.assert_array_equal(call(name, x.T.copy(), y.T, axis=0, **options), expected)
+        cubes = x.reshape(2, -1, bins).transpose(1, 2, 0), y.reshape(2, -1, bins).transpose(1, 2, 0).copy()
+        np.testing.assert_array_equal(call(name, *cubes, axis=1, **options).T.ravel(), expected)
+
+
+@pytest.mark.parametrize("name", ["kl_divergence", "cross_entropy", "js_divergence"])
+@pytest.mark.parametrize("bins", [8, 40, 2100])
+def test_one_against_many_is_each_against_each(name, bins):
+    function = getattr(fastkl, name)
+    x, y = batch(70, bins, np.float64)
+    p = x[0] + 1
+    for options in ({}, {"normalize": False}, {"pseudocount": 0.5}, {"weights": np.arange(bins) + 0.5}):
+        options["on_invalid"] = "nan"
+        expected = [function(p, row, **options) for row in y]
+        np.testing.assert_array_equal(function(p, y, **options), expected)
+        np.testing.assert_array_equal(function(np.broadcast_to(p, y.shape), y, **options), expected)
+        expected = [function(row, p, **options) for row in x]
+        np.testing.assert_array_equal(function(x, p, **options), expected)
+        crossed = function(x[:9, None], y[:5], **options)
+        one_by_one = [[function(a, b, **options) for b in y[:5]] for a in x[:9]]
+        np.testing.assert_array_equal(crossed, one_by_one)
+
+
+@pytest.mark.parametrize("bins", [8, 40, 2100])
+def test_integers_give_the_bits_of_the_same_floats(bins):
+    x, y = np.random.default_rng(0).integers(0, 200, (2, 70, bins))
+    x[:, 0], y[:, 1] = 1, 1
+    expected = fastkl.kl_divergence(x.astype(float), y.astype(float))
+    for dtype in ("u1", "i2", "u2", "i4", "u4", "i8", "u8", ">i4", ">u2", ">f8"):
+        np.testing.assert_array_equal(fastkl.kl_divergence(x.astype(dtype), y.astype(dtype)), expected)
+    half = fastkl.kl_divergence(x.astype("f2"), y.astype("f2"))
+    np.testing.assert_array_equal(half, fastkl.kl_divergence(x.astype("f4"), y.astype("f4")))
+
+
+def test_repeated_calls_give_the_same_bits():
+    x, y = batch(2000, 200, np.float64)
+    first = fastkl.kl_divergence(x, y, on_invalid="nan")
+    for _ in range(20):
+        np.testing.assert_array_equal(fastkl.kl_divergence(x, y, on_invalid="nan"), first)
