@@ -18,17 +18,24 @@ class Exact(NamedTuple):
 
 
 def exact(
-    name: str, p: Any, q: Any = None, *, normalize: bool = True, weights: Any = None, pseudocount: float = 0.0
+    name: str,
+    p: Any,
+    q: Any = None,
+    *,
+    normalize: bool = True,
+    weights: Any = None,
+    pseudocount: float = 0.0,
+    times: Any = None,
 ) -> Exact:
-    """The function ``name`` of one pair of histograms, every step in 50 digits."""
-    p = np.asarray(p).ravel()
-    q = p if q is None else np.asarray(q).ravel()
-    w = np.ones(len(p)) if weights is None else np.asarray(weights).ravel()
-    rows, times = np.unique(np.stack([p, q, w]).astype(float), axis=1, return_counts=True)
-    with mp.workdps(50):
+    """The function ``name`` of two histograms, each bin ``times`` over, with 50 digits for the smallest of the bins."""
+    p = np.asarray(p, float)
+    q = p if q is None else np.asarray(q, float)
+    weights = np.ones(len(p)) if weights is None else np.asarray(weights, float)
+    times = np.ones(len(p), int) if times is None else times
+    with mp.workdps(50 + _orders_of_magnitude(p, q)):
         c = mp.mpf(float(pseudocount))
-        x, y = ([mp.mpf(v) + c for v in row.tolist()] for row in rows[:2])
-        w = [mp.mpf(v) * int(t) for v, t in zip(rows[2].tolist(), times, strict=True)]
+        x, y = ([mp.mpf(v) + c for v in row.tolist()] for row in (p, q))
+        w = [mp.mpf(v) * k for v, k in zip(weights.tolist(), times.tolist(), strict=True)]
         if normalize:
             x, y = _normalized(x, w), _normalized(y, w)
         bins = [(v, a, b) for v, a, b in zip(w, x, y, strict=True) if v > 0]

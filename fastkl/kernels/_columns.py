@@ -28,7 +28,7 @@ def columns(kind, zero, p, q, shape, n, start, stop, normalize, factor, out, tod
     precision = type(zero)
     most = max(_LEAST_ROWS, min(_MOST_ROWS, _BLOCK // n))
     blocks = np.empty((2, most * n if p[ALONG_ROWS] == 0 or q[ALONG_ROWS] == 0 else 1), precision)
-    lanes = np.empty((VECTORS * BYTES // blocks.itemsize, most), precision)
+    lanes = np.empty((2, VECTORS * BYTES // blocks.itemsize * most), precision)
     totals, odd = np.empty((5, most), precision), np.empty(most, np.int64)
     innermost = shape[len(shape) - 1]
     row = start
@@ -36,21 +36,22 @@ def columns(kind, zero, p, q, shape, n, start, stop, normalize, factor, out, tod
         count = min(most, stop - row, innermost - row % innermost)
         x, x_step = _open(unowned(p), unowned(shape), row, n, count, unowned(blocks[0]))
         y, y_step = _open(unowned(q), unowned(shape), row, n, count, unowned(blocks[1]))
-        flat = unowned(lanes.reshape(lanes.size))[: len(lanes) * count]
         p_total, q_total, total = unowned(totals[0, :count]), unowned(totals[1, :count]), unowned(totals[2, :count])
         a, b = unowned(totals[3, :count]), unowned(totals[4, :count])
+        size = VECTORS * BYTES // blocks.itemsize * count
+        p_lanes, q_lanes = unowned(lanes[0])[:size], unowned(lanes[1])[:size]
         odd[:] = 0
+        p_total[:] = 1
+        a[:] = 1
+        b[:] = 1
         if normalize:
-            _sum_bins(flat, p_total, x, x_step, n)
-            _sum_bins(flat, q_total, y, y_step, n)
+            _sum_bins(p_lanes, p_total, q_lanes, q_total, x, x_step, y, y_step, n)
             for r in range(count):
                 a[r], b[r] = scales(kind, p_total[r], q_total[r])
                 odd[r] = np.int64(not (is_moderate(a[r]) & is_moderate(b[r])))
-        else:
-            p_total[:] = 1
-            a[:] = 1
-            b[:] = 1
-        _sum_terms(kind, flat, total, unowned(odd[:count]), x, x_step, y, y_step, n, a, b)
+        if _sum_terms(kind, p_lanes, total, x, x_step, y, y_step, n, a, b):
+            _find_odd_rows(unowned(odd[:count]), total, x, x_step, n)
+            _find_odd_rows(unowned(odd[:count]), total, y, y_step, n)
         divide = normalize and is_in_units_of_p(kind)
         for r in range(count):
             if odd[r] == 0 and todo[row + r] and p_total[r] > 0:
@@ -79,37 +80,57 @@ def _open(operand, shape, row, n, count, block):
 
 
 @inline
-def _sum_bins(lanes, total, address, step, n):
-    count = len(total)
-    whole = n // _width(total) * _width(total)
-    lanes[:] = 0
+def _sum_bins(p_lanes, p_total, q_lanes, q_total, x_address, x_step, y_address, y_step, n):
+    count = len(p_total)
+    whole = n // _width(p_total) * _width(p_total)
+    p_lanes[:] = 0
+    q_lanes[:] = 0
     for i in range(n):
-        x = view(address + i * step, count, total.dtype.type)
-        for line in range(0, count * total.itemsize, LINE):
-            prefetch(address + (i + _AHEAD) * step + line)
+        x = view(x_address + i * x_step, count, p_total.dtype.type)
+        y = view(y_address + i * y_step, count, p_total.dtype.type)
+        _prefetch_bin(x_address + (i + _AHEAD) * x_step, y_address + (i + _AHEAD) * y_step, count * p_total.itemsize)
         if i == whole:
-            _fold(lanes, total)
-        _add(_lane(lanes, total, i, whole), x)
+            _fold(p_lanes, p_total)
+            _fold(q_lanes, q_total)
+        _add(_lane(p_lanes, p_total, i, whole), x)
+        _add(_lane(q_lanes, q_total, i, whole), y)
     if n == whole:
-        _fold(lanes, total)
+        _fold(p_lanes, p_total)
+        _fold(q_lanes, q_total)
 
 
 @inline
-def _sum_terms(kind, lanes, total, odd, x_address, x_step, y_address, y_step, n, a, b):
+def _sum_terms(kind, lanes, total, x_address, x_step, y_address, y_step, n, a, b):
+    # Returns whether any bin of any row is odd.
     count = len(total)
     whole = n // _width(total) * _width(total)
     lanes[:] = 0
+    seen = odd_bits(total.dtype.type(1))
     for i in range(n):
         x = view(x_address + i * x_step, count, total.dtype.type)
         y = view(y_address + i * y_step, count, total.dtype.type)
-        for line in range(0, count * total.itemsize, LINE):
-            prefetch(x_address + (i + _AHEAD) * x_step + line)
-            prefetch(y_address + (i + _AHEAD) * y_step + line)
+        _prefetch_bin(x_address + (i + _AHEAD) * x_step, y_address + (i + _AHEAD) * y_step, count * total.itemsize)
         if i == whole:
             _fold(lanes, total)
-        _add_terms(kind, _lane(lanes, total, i, whole), odd, x, y, a, b)
+        seen = type(seen)(seen | _add_terms(kind, _lane(lanes, total, i, whole), x, y, a, b))
     if n == whole:
         _fold(lanes, total)
+    return seen != 0
+
+
+@inline
+def _prefetch_bin(x_address, y_address, size):
+    for line in range(0, size, LINE):
+        prefetch(x_address + line)
+        prefetch(y_address + line)
+
+
+@inline
+def _find_odd_rows(odd, like, address, step, n):
+    for i in range(n):
+        x = view(address + i * step, len(odd), like.dtype.type)
+        for r in range(len(odd)):
+            odd[r] |= odd_bits(x[r])
 
 
 @inline
@@ -133,10 +154,12 @@ def _add(total, x):
 
 
 @inline
-def _add_terms(kind, total, odd, x, y, a, b):
+def _add_terms(kind, total, x, y, a, b):
+    seen = odd_bits(total.dtype.type(1))
     for r in range(len(total)):
-        odd[r] |= odd_bits(x[r]) | odd_bits(y[r])
+        seen = type(seen)(seen | odd_bits(x[r]) | odd_bits(y[r]))
         total[r] += bin_term(kind, x[r], y[r], a[r], b[r])
+    return seen
 
 
 @inline
@@ -144,7 +167,7 @@ def _fold(lanes, total):
     width, count = _width(total), len(total)
     block = width * count
     for k in range(block):
-        lanes[k] = (lanes[k] + lanes[block + k]) + (lanes[2 * block + k] + lanes[3 * block + k])
+        lanes[k] = lanes[k] + lanes[block + k]
     while block > count:
         block //= 2
         _add(lanes[:block], lanes[block : 2 * block])

@@ -1,7 +1,7 @@
 """One pass over a row: its total, and whether every bin is an ordinary one.
 
 The order in which a row is summed is fixed, so that its total does not depend on where the row came from nor on the
-width of the machine's vectors: bin i goes to lane i modulo four vectors of 64 bytes, what does not fill a vector is
+width of the machine's vectors: bin i goes to lane i modulo two vectors of 64 bytes, what does not fill a vector is
 added last. LLVM neither vectorises a sum whose order is fixed nor keeps the order of one whose order is free, so the
 loop is built by hand.
 """
@@ -16,7 +16,7 @@ from numba.extending import intrinsic, overload
 
 from fastkl.kernels._logratio import HUGE_32, HUGE_64, TINY_32, TINY_64
 
-VECTORS = 4
+VECTORS = 2
 BYTES = 64
 
 
@@ -29,7 +29,7 @@ def scan(x: Any) -> Any:
     for i in range(0, whole, width):
         lane = i % len(lanes)
         lanes[lane : lane + width] += x[i : i + width]
-    total = _fold((lanes[:width] + lanes[width : 2 * width]) + (lanes[2 * width : 3 * width] + lanes[3 * width :]))
+    total = _fold(lanes[:width] + lanes[width:])
     for i in range(whole, len(x)):
         total += x[i]
     ordinary = (x == 0) | ((x >= tiny) & (x <= huge))
@@ -91,8 +91,8 @@ def _scan_vectors(typingctx, x):
                 accumulate(totals[k], odds[k], vector, mask, at)
 
         def reduced(values, add):
-            a, b, c, d = (builder.load(value) for value in values)
-            folded, size = add(add(a, b), add(c, d)), width
+            first, second = (builder.load(value) for value in values)
+            folded, size = add(first, second), width
             while size > 1:
                 size //= 2
                 low = builder.shuffle_vector(

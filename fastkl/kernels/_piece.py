@@ -10,9 +10,9 @@ import numpy as np
 
 from fastkl.kernels._jit import inline
 from fastkl.kernels._lanes import scan
-from fastkl.kernels._load import ADDRESS, BIN_STEP, CONVERTER, STAGER, load, row_address
+from fastkl.kernels._load import ADDRESS, BIN_STEP, CONVERTER, ROW_STEPS, STAGER, load, row_address
 from fastkl.kernels._logratio import constants, odd_bits
-from fastkl.kernels._memory import call, prefetch, unowned, view
+from fastkl.kernels._memory import call, prefetch, view
 from fastkl.kernels._stage import STAGE, rows_in_block, staged_width
 from fastkl.kernels._terms import bin_term, refine, scales
 
@@ -30,19 +30,23 @@ _CHUNK, LINE, _LEAST_AHEAD = 512, 64, 4096
 
 
 class Job(NamedTuple):
-    """What is computed: the operands as `_load` describes them, the batch's shape, the number of bins, the options."""
+    """What is computed. The layouts of the operands and the batch's shape are addresses: arrays would be taken apart and put
+    together again for every function that they are passed to, which is most of the compile time.
+    """
 
+    zero: Any  # of the kernels' precision
     p: Any
     q: Any
     w: Any
     shape: Any
+    dimensions: Any
     n: Any
     normalize: Any
     pseudocount: Any
 
 
 class Side(NamedTuple):
-    """Where an operand is read to, and what is known of the piece that was read last."""
+    """Where an operand is read to, and what is known of the piece that was read last: addresses."""
 
     bins: Any
     products: Any  # weights times bins
@@ -52,7 +56,7 @@ class Side(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Buffers of the kernels' precision."""
+    """Addresses of buffers."""
 
     left: Any
     right: Any
@@ -65,50 +69,56 @@ class Scratch(NamedTuple):
 
 
 @inline
-def job_of(p: Any, q: Any, w: Any, shape: Any, n: Any, normalize: Any, pseudocount: Any) -> Any:
+def job_of(zero: Any, p: Any, q: Any, w: Any, shape: Any, n: Any, normalize: Any, pseudocount: Any) -> Any:
     """A job that borrows its arrays."""
-    return Job(unowned(p), unowned(q), unowned(w), unowned(shape), n, normalize, pseudocount)
+    layouts = np.int64(p.ctypes.data), np.int64(q.ctypes.data), np.int64(w.ctypes.data)
+    shape_address = np.int64(shape.ctypes.data)
+    return Job(zero, layouts[0], layouts[1], layouts[2], shape_address, len(shape), n, normalize, pseudocount)
 
 
 @inline
-def memory_for(job: Any, size: Any, zero: Any) -> Any:
-    """The memory of a `Scratch` in the precision of ``zero``, for ``size`` bins at a time."""
-    precision = type(zero)
-    blocks = np.empty((2, STAGE if job.p[STAGER] or job.q[STAGER] else 1), precision)
-    return np.empty((10, size), precision), blocks, np.empty((2, size), np.int64)
+def layout_of(job: Any, operand: Any) -> Any:
+    """The layout vector of an operand of the job."""
+    return view(operand, ROW_STEPS + job.dimensions, np.int64)
 
 
 @inline
-def scratch_in(memory: Any) -> Any:
+def shape_of(job: Any) -> Any:
+    """The shape of the job's batch."""
+    return view(job.shape, job.dimensions, np.int64)
+
+
+@inline
+def memory_for(job: Any, size: Any) -> Any:
+    """The memory of a `Scratch`, for ``size`` bins at a time: items of the kernels' precision, and integers."""
+    staged = STAGE if layout_of(job, job.p)[STAGER] or layout_of(job, job.q)[STAGER] else 0
+    return np.empty(9 * size + 2 + 2 * staged, type(job.zero)), np.zeros(size + 6, np.int64)
+
+
+@inline
+def scratch_in(memory: Any, size: Any) -> Any:
     """The buffers that lie in the memory, which must be kept."""
-    reals, blocks, integers = memory
-    integers[1, :] = 0
-    left = Side(
-        unowned(reals[0]),
-        unowned(reals[1]),
-        unowned(blocks[0]),
-        unowned(reals[8, :1]),
-        unowned(integers[1, :3]),
+    # Signed: an address that is not would make another type, and another compilation, of whatever it is passed to.
+    first, row = np.int64(memory[0].ctypes.data), size * memory[0].itemsize
+    totals = first + 9 * row
+    blocks = totals + 2 * memory[0].itemsize
+    block = (len(memory[0]) - 9 * size - 2) // 2 * memory[0].itemsize
+    odd = np.int64(memory[1].ctypes.data)
+    memo = odd + 8 * size
+    left = Side(first, first + row, blocks, totals, memo)
+    right = Side(first + 2 * row, first + 3 * row, blocks + block, totals + memory[0].itemsize, memo + 24)
+    return Scratch(
+        left, right, first + 4 * row, first + 5 * row, first + 6 * row, first + 7 * row, first + 8 * row, odd
     )
-    right = Side(
-        unowned(reals[2]),
-        unowned(reals[3]),
-        unowned(blocks[1]),
-        unowned(reals[8, 1:2]),
-        unowned(integers[1, 3:6]),
-    )
-    weights, terms = unowned(reals[4]), unowned(reals[5])
-    a, b, total = unowned(reals[6]), unowned(reals[7]), unowned(reals[9])
-    return Scratch(left, right, weights, terms, a, b, total, unowned(integers[0]))
 
 
 @inline
 def open_block(job: Any, scratch: Any, row: Any, stop: Any, k: Any) -> Any:
     """Stage piece ``k`` of as many rows from ``row`` on as fit, if an operand needs it; return where they end."""
-    if job.p[STAGER] == 0 and job.q[STAGER] == 0:
+    if layout_of(job, job.p)[STAGER] == 0 and layout_of(job, job.q)[STAGER] == 0:
         return stop
     m = min(PIECE, job.n - k * PIECE)
-    count = rows_in_block(job.shape, row, stop, m)
+    count = rows_in_block(shape_of(job), row, stop, m)
     _stage(job, job.p, row, count, k * PIECE, m, scratch.left)
     _stage(job, job.q, row, count, k * PIECE, m, scratch.right)
     return row + count
@@ -116,45 +126,28 @@ def open_block(job: Any, scratch: Any, row: Any, stop: Any, k: Any) -> Any:
 
 @inline
 def _stage(job, operand, row, count, first, m, side):
-    if operand[STAGER]:
-        shape = job.shape
-        call(
-            operand[STAGER],
-            (
-                operand.ctypes.data,
-                shape.ctypes.data,
-                len(shape),
-                row,
-                count,
-                first,
-                m,
-                side.block.ctypes.data,
-            ),
-        )
-        side.memo[0] = 0
+    layout = layout_of(job, operand)
+    if layout[STAGER]:
+        call(layout[STAGER], (operand, job.shape, job.dimensions, row, count, first, m, side.block))
+        view(side.memo, 3, np.int64)[0] = 0
 
 
 @inline
 def measure(
-    kind: Any,
-    job: Any,
-    scratch: Any,
-    block_row: Any,
-    row: Any,
-    k: Any,
-    totals: Any,
-    given_p: Any,
-    given_q: Any,
+    kind: Any, job: Any, scratch: Any, block_row: Any, row: Any, k: Any, totals: Any, given_p: Any, given_q: Any
 ) -> Any:
     """(p_total, q_total, sum of the terms, odd) of piece ``k`` of ``row``, in the block that begins with ``block_row``.
 
     ``totals`` says which totals scale the piece. Where odd is nonzero the rest means nothing.
     """
+    precision = type(job.zero)
     m = min(PIECE, job.n - k * PIECE)
     p_address, p_converter, p_step = _source(job, job.p, scratch.left, block_row, row, k, m)
     q_address, q_converter, q_step = _source(job, job.q, scratch.right, block_row, row, k, m)
-    w_address = row_address(job.w, job.shape, row) + k * PIECE * job.w[BIN_STEP]
-    w = load(job.w[CONVERTER], w_address, job.w[BIN_STEP], m if job.w[ADDRESS] else 0, scratch.weights)
+    weights = layout_of(job, job.w)
+    w_address = row_address(weights, shape_of(job), row) + k * PIECE * weights[BIN_STEP]
+    w_buffer = view(scratch.weights, m, precision)
+    w = load(weights[CONVERTER], w_address, weights[BIN_STEP], m if weights[ADDRESS] else 0, w_buffer)
     x, p_total, odd = _read(job, p_address, p_converter, p_step, m, w, w_address, scratch.left)
     y, q_total = x, p_total
     if q_address != p_address or q_converter != p_converter or q_step != p_step:
@@ -162,21 +155,21 @@ def measure(
         odd |= q_odd
     if len(w):
         odd |= scan(w)[1]
-    t = scratch.terms[:m]
+    t = view(scratch.terms, m, precision)
     if not job.normalize:
         odd |= _fill_and_check_terms(kind, t, x, y)
     else:
         if odd != 0 or totals == ONLY_TOTALS or (totals == OWN_TOTALS and (p_total == 0.0 or q_total == 0.0)):
-            return p_total, q_total, type(p_total)(0.0), odd  # nothing is left to tell but the totals
+            return p_total, q_total, job.zero, odd  # nothing is left to tell but the totals
         if totals == GIVEN_TOTALS:
-            a, b = scales(kind, type(p_total)(given_p), type(p_total)(given_q))
+            a, b = scales(kind, precision(given_p), precision(given_q))
         else:
             a, b = scales(kind, p_total, q_total)
         if not (is_moderate(a) and is_moderate(b)):
-            return p_total, q_total, type(p_total)(0.0), np.int64(1)
+            return p_total, q_total, job.zero, np.int64(1)
         ahead = max(2 * m * t.itemsize, _LEAST_AHEAD)
-        p_ahead = p_address + ahead if p_converter == 0 else x.ctypes.data
-        q_ahead = q_address + ahead if q_converter == 0 else y.ctypes.data
+        p_ahead = p_address + ahead if p_converter == 0 else p_address
+        q_ahead = q_address + ahead if q_converter == 0 else q_address
         fill_terms_ahead(kind, t, x, y, a, b, p_ahead, q_ahead)
     for i in range(len(w)):
         t[i] = w[i] * t[i] if w[i] > 0 else w[i]
@@ -189,41 +182,41 @@ def measure(
 @inline
 def _source(job, operand, side, block_row, row, k, m):
     # Where the piece is read from: (address, converter, step).
-    if operand[STAGER]:
-        size = side.block.itemsize
-        return side.block.ctypes.data + (row - block_row) * staged_width(m) * size, 0, size
-    return (
-        row_address(operand, job.shape, row) + k * PIECE * operand[BIN_STEP],
-        operand[CONVERTER],
-        operand[BIN_STEP],
-    )
+    layout = layout_of(job, operand)
+    if layout[STAGER]:
+        size = view(side.block, 1, type(job.zero)).itemsize
+        return side.block + (row - block_row) * staged_width(m) * size, np.int64(0), np.int64(size)
+    address = row_address(layout, shape_of(job), row) + k * PIECE * layout[BIN_STEP]
+    return address, layout[CONVERTER], layout[BIN_STEP]
 
 
 @inline
 def _read(job, address, converter, step, m, w, w_address, side):
     # (bins, total, odd). The piece that was read last is not read again: one row may meet many.
     in_place = converter == 0 and job.pseudocount == 0.0
-    x = view(address, m, side.bins.dtype.type) if in_place else side.bins[:m]
-    if address == side.memo[0] and w_address == side.memo[1]:
-        return x, side.total[0], side.memo[2]
+    x = view(address if in_place else side.bins, m, type(job.zero))
+    memo, known_total = view(side.memo, 3, np.int64), view(side.total, 1, type(job.zero))
+    if address == memo[0] and w_address == memo[1]:
+        return x, known_total[0], memo[2]
     odd = np.int64(0)
     if not in_place:
-        raw = load(converter, address, step, m, side.bins)
+        raw = load(converter, address, step, m, view(side.bins, m, type(job.zero)))
         if job.pseudocount > 0.0:
             odd |= scan(raw)[1]
             for i in range(m):
-                x[i] = raw[i] + type(x[0])(job.pseudocount)
-    total = side.total[0]
+                x[i] = raw[i] + type(job.zero)(job.pseudocount)
+    total = job.zero
     if job.normalize and len(w):
         odd |= scan(x)[1]
+        products = view(side.products, m, type(job.zero))
         for i in range(m):
-            side.products[i] = w[i] * x[i]
-        total, product_odd = scan(side.products[:m])
+            products[i] = w[i] * x[i]
+        total, product_odd = scan(products)
         odd |= product_odd
     elif job.normalize:
         total, bins_odd = scan(x)
         odd |= bins_odd
-    side.memo[0], side.memo[1], side.memo[2], side.total[0] = address, w_address, odd, total
+    memo[0], memo[1], memo[2], known_total[0] = address, w_address, odd, total
     return x, total, odd
 
 

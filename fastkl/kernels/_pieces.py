@@ -26,9 +26,9 @@ def pieces(kind, zero, p, q, w, shape, n, start, stop, first, last, normalize, p
     ``totals`` says which totals scale a piece, ``given`` holds those of each row as (mantissa, exponent) of p and of
     q; it and ``records`` begin with the row ``start``. Pieces that the fast loops can't take stay todo.
     """
-    job = job_of(p, q, w, shape, n, normalize, pseudocount)
-    memory = memory_for(job, PIECE, zero)
-    scratch = scratch_in(memory)
+    job = job_of(zero, p, q, w, shape, n, normalize, pseudocount)
+    memory = memory_for(job, PIECE)
+    scratch = scratch_in(memory, PIECE)
     for k in range(first, last):
         block_row = start
         while block_row < stop:

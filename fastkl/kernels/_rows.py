@@ -14,9 +14,9 @@ def rows(kind, zero, p, q, w, shape, n, start, stop, normalize, pseudocount, fac
     The arithmetic has the precision of ``zero``. Rows with bins or totals that the fast loops can't take, or invalid
     ones, are left as they are and stay todo.
     """
-    job = job_of(p, q, w, shape, n, normalize, pseudocount)
-    memory = memory_for(job, max(n, 8), zero)
-    scratch = scratch_in(memory)
+    job = job_of(zero, p, q, w, shape, n, normalize, pseudocount)
+    memory = memory_for(job, n)
+    scratch = scratch_in(memory, n)
     in_units_of_p = normalize and is_in_units_of_p(kind)
     block_row = start
     while block_row < stop:

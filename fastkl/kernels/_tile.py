@@ -5,8 +5,17 @@ import numpy as np
 from fastkl.kernels._jit import entry, inline
 from fastkl.kernels._load import ADDRESS, BIN_STEP, CONVERTER, ROW_STEPS, row_address
 from fastkl.kernels._logratio import odd_bits
-from fastkl.kernels._memory import call, prefetch
-from fastkl.kernels._piece import LINE, SMALL, is_moderate, job_of, memory_for, scratch_in
+from fastkl.kernels._memory import call, prefetch, view
+from fastkl.kernels._piece import (
+    LINE,
+    SMALL,
+    is_moderate,
+    job_of,
+    layout_of,
+    memory_for,
+    scratch_in,
+    shape_of,
+)
 from fastkl.kernels._terms import bin_term, is_in_units_of_p, refine, scales
 from fastkl.kernels._transpose import transpose
 
@@ -17,9 +26,9 @@ _TILE = 1024  # bins of all rows of a tile
 @entry
 def tiles(kind, zero, p, q, w, shape, n, start, stop, normalize, pseudocount, factor, out, todo):
     """What `rows` does, for rows of at most `TILE_BINS` bins."""
-    job = job_of(p, q, w, shape, n, normalize, pseudocount)
-    memory = memory_for(job, _TILE, zero)
-    scratch = scratch_in(memory)
+    job = job_of(zero, p, q, w, shape, n, normalize, pseudocount)
+    memory = memory_for(job, _TILE)
+    scratch = scratch_in(memory, _TILE)
     row = start
     while row < stop:
         row = _tile(kind, job, scratch, row, stop, factor, out, todo)
@@ -27,18 +36,26 @@ def tiles(kind, zero, p, q, w, shape, n, start, stop, normalize, pseudocount, fa
 
 @inline
 def _tile(kind, job, scratch, row, stop, factor, out, todo):
-    n, innermost = job.n, job.shape[len(job.shape) - 1]
+    n, shape, precision = job.n, shape_of(job), type(job.zero)
+    p, q, weights = layout_of(job, job.p), layout_of(job, job.q), layout_of(job, job.w)
+    innermost = shape[len(shape) - 1]
     count = min(_TILE // max(n, 1), stop - row, innermost - row % innermost)
-    x, y, t = scratch.left.bins[: n * count], scratch.right.bins[: n * count], scratch.terms[: n * count]
-    w = scratch.weights[: n * count if job.w[ADDRESS] else 0]
-    p_total, q_total, odd = scratch.left.products[:count], scratch.right.products[:count], scratch.odd[:count]
-    a, b = scratch.a[:count], scratch.b[:count]
+    size = n * count
+    x, y = view(scratch.left.bins, size, precision), view(scratch.right.bins, size, precision)
+    t, w = view(scratch.terms, size, precision), view(scratch.weights, size if weights[ADDRESS] else 0, precision)
+    p_total, q_total = view(scratch.left.products, count, precision), view(scratch.right.products, count, precision)
+    a, b, total = (
+        view(scratch.a, count, precision),
+        view(scratch.b, count, precision),
+        view(scratch.total, count, precision),
+    )
+    odd = view(scratch.odd, count, np.int64)
     odd[:] = 0
     if len(w):
-        _gather(job.w, job.shape, row, n, count, w)
+        _gather(weights, shape, row, n, count, w)
         _check_and_sum(odd, p_total, w)
-    _gather(job.p, job.shape, row, n, count, x)
-    _gather(job.q, job.shape, row, n, count, y)
+    _gather(p, shape, row, n, count, x)
+    _gather(q, shape, row, n, count, y)
     _check_and_sum(odd, p_total, x)
     _check_and_sum(odd, q_total, y)
     if job.pseudocount > 0.0:
@@ -56,7 +73,6 @@ def _tile(kind, job, scratch, row, stop, factor, out, todo):
     else:
         a[:] = 1
         b[:] = 1
-    total = scratch.total[:count]
     _fill_and_sum_terms(
         kind,
         t,
@@ -65,8 +81,8 @@ def _tile(kind, job, scratch, row, stop, factor, out, todo):
         y,
         a,
         b,
-        _next_tile(job.p, job.shape, row, count, x),
-        _next_tile(job.q, job.shape, row, count, y),
+        _next_tile(p, shape, row, count, x),
+        _next_tile(q, shape, row, count, y),
     )
     if len(w):
         _sum_weighted(total, t, w)
@@ -132,7 +148,7 @@ def _gather(operand, shape, row, n, count, out):
 def _next_tile(operand, shape, row, count, x):
     # What to ask memory for meanwhile: the rows after these where they are read in place, else nothing new.
     if operand[CONVERTER]:
-        return x.ctypes.data
+        return np.int64(x.ctypes.data)
     return row_address(operand, shape, row) + count * operand[ROW_STEPS + len(shape) - 1]
 
 
