@@ -13,6 +13,8 @@ from fastkl._threads import available_cpus, for_each_chunk
 
 # Bins in a chunk: about 100 us of work, which hides the handing out and lets Ctrl-C through at once.
 _CHUNK = 1 << 17
+# Bins in a group of long rows: their records take 2 MB.
+_GROUP = 1 << 26
 # A thread is worth its start for this many bins.
 _BINS_PER_THREAD = 1 << 17
 _DOUBLE = np.dtype(np.float64)
@@ -124,9 +126,8 @@ def _run_long_rows(engine: "_Engine", rows: int, out: npt.NDArray[np.float64], w
     pieces = -(-engine.bins // kernels.PIECE)
     together = kernels.STAGE // (kernels.PIECE + 8) if engine.is_staged else 1
     pieces_in_chunk = max(1, _CHUNK // kernels.PIECE // together)
-    spans = -(-pieces // pieces_in_chunk)
-    # As many rows at a time as make work for all threads, so that records stay few however many rows there are.
-    group = together * max(1, -(-16 * workers // spans))
+    # Rows in groups, so that the records stay few, of so many bins that the threads seldom wait for each other.
+    group = together * max(1, _GROUP // (together * engine.bins))
     for start in range(0, rows, group):
         stop = min(start + group, rows)
         records = np.zeros((stop - start, pieces, kernels.RECORD))

@@ -1,4 +1,4 @@
-"""Small inputs that go through every branch of the kernels: run by this file's reader, or as a script that saves the answers."""
+"""Small inputs that go through every branch of the kernels; as a script, it saves the answers."""
 
 import sys
 from collections.abc import Iterator

@@ -27,12 +27,12 @@ def exact(
     pseudocount: float = 0.0,
     times: Any = None,
 ) -> Exact:
-    """The function ``name`` of two histograms, each bin ``times`` over, with 50 digits for the smallest of the bins."""
+    """The function ``name`` of two histograms, each bin ``times`` over, in 50 digits of its smallest part."""
     p = np.asarray(p, float)
     q = p if q is None else np.asarray(q, float)
     weights = np.ones(len(p)) if weights is None else np.asarray(weights, float)
     times = np.ones(len(p), int) if times is None else times
-    with mp.workdps(50 + _orders_of_magnitude(p, q)):
+    with mp.workdps(50 + (_orders_of_magnitude(p, q) if normalize else 0)):
         c = mp.mpf(float(pseudocount))
         x, y = ([mp.mpf(v) + c for v in row.tolist()] for row in (p, q))
         w = [mp.mpf(v) * k for v, k in zip(weights.tolist(), times.tolist(), strict=True)]

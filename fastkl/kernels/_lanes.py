@@ -51,8 +51,10 @@ def _scan(x):
 def _scan_vectors(typingctx, x):
     single = x.dtype is types.float32
     real, integer = (ir.FloatType(), ir.IntType(32)) if single else (ir.DoubleType(), ir.IntType(64))
-    tiny, huge = (TINY_32, HUGE_32) if single else (TINY_64, HUGE_64)
-    width = BYTES // (4 if single else 8)
+    tiny, huge = (TINY_32, HUGE_32) if single else (np.float64(TINY_64), np.float64(HUGE_64))
+    least, span = (int(edge.view(f"i{edge.itemsize}")) for edge in (tiny, huge))
+    span -= least
+    width = BYTES // tiny.itemsize
     signature = types.Tuple((x.dtype, types.int64))(x)
 
     def codegen(context, builder, signature, arguments):
@@ -62,17 +64,18 @@ def _scan_vectors(typingctx, x):
         def constant(value, kind):
             return ir.Constant(kind, [value] * kind.count if isinstance(kind, ir.VectorType) else value)
 
-        def is_odd(value, kind, bits):
-            # Comparisons are ordered: NaN is in no range. A zero adds no bit but that of its sign.
-            low = builder.fcmp_ordered(">=", value, constant(float(tiny), kind))
-            high = builder.fcmp_ordered("<=", value, constant(float(huge), kind))
-            return builder.select(builder.and_(low, high), constant(0, bits), builder.bitcast(value, bits))
+        def odd_part(value, bits):
+            # As integers, positive numbers are in order, and zeros, negative ones and NaN lie outside [TINY, HUGE]: one
+            # subtraction and one unsigned comparison tell. A zero adds no bit but that of its sign.
+            pattern = builder.bitcast(value, bits)
+            above = builder.sub(pattern, constant(least, bits))
+            return builder.select(builder.icmp_unsigned(">", above, constant(span, bits)), pattern, constant(0, bits))
 
         def accumulate(total, odd, kind, bits, at):
             pointer = builder.bitcast(builder.gep(row.data, [at]), ir.PointerType(kind))
             value = builder.load(pointer, align=real_bytes)
             builder.store(builder.fadd(builder.load(total), value), total)
-            builder.store(builder.or_(builder.load(odd), is_odd(value, kind, bits)), odd)
+            builder.store(builder.or_(builder.load(odd), odd_part(value, bits)), odd)
 
         real_bytes = 4 if single else 8
         index = n.type

@@ -16,7 +16,7 @@ from fastkl.kernels._memory import call, prefetch, view
 from fastkl.kernels._stage import STAGE, rows_in_block, staged_width
 from fastkl.kernels._terms import bin_term, refine, scales
 
-PIECE = 2048  # bins: both operands and the terms, in double precision, fill 48 KiB
+PIECE = 1024  # bins: both operands and the terms, in double precision, fill 48 KiB
 
 # How a piece is scaled: by its own totals, not at all (only its totals are wanted), or by those that are given.
 OWN_TOTALS, ONLY_TOTALS, GIVEN_TOTALS = 0, 1, 2
@@ -167,7 +167,7 @@ def measure(
             a, b = scales(kind, p_total, q_total)
         if not (is_moderate(a) and is_moderate(b)):
             return p_total, q_total, job.zero, np.int64(1)
-        ahead = max(2 * m * t.itemsize, _LEAST_AHEAD)
+        ahead = max(m * t.itemsize, _LEAST_AHEAD)
         p_ahead = p_address + ahead if p_converter == 0 else p_address
         q_ahead = q_address + ahead if q_converter == 0 else q_address
         fill_terms_ahead(kind, t, x, y, a, b, p_ahead, q_ahead)
