@@ -11,8 +11,8 @@ from fastkl import kernels
 from fastkl._operands import Batch
 from fastkl._threads import available_cpus, for_each_chunk
 
-# Bins in a chunk: about 100 us of work, which hides the handing out and lets Ctrl-C through at once.
-_CHUNK = 1 << 17
+# Bins in a chunk: about 200 us of work, which hides the handing out and lets Ctrl-C through at once.
+_CHUNK = 1 << 18
 # Bins in a group of long rows: their records take 2 MB.
 _GROUP = 1 << 26
 # A thread is worth its start for this many bins.
@@ -124,7 +124,7 @@ def _workers(work: int, threads: int | None) -> int:
 
 def _run_long_rows(engine: "_Engine", rows: int, out: npt.NDArray[np.float64], workers: int) -> None:
     pieces = -(-engine.bins // kernels.PIECE)
-    together = kernels.STAGE // (kernels.PIECE + 8) if engine.is_staged else 1
+    together = max(kernels.STAGE // (kernels.PIECE + 8) if engine.is_staged else 1, _CHUNK // engine.bins)
     pieces_in_chunk = max(1, _CHUNK // kernels.PIECE // together)
     # Rows in groups, so that the records stay few, of so many bins that the threads seldom wait for each other.
     group = together * max(1, _GROUP // (together * engine.bins))

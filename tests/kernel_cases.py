@@ -24,6 +24,7 @@ def cases() -> Iterator[tuple[str, Any]]:
         for name in FUNCTIONS:
             yield from _rows_of_all_kinds(name)
             yield from _long_rows(name)
+            yield from _columns(name)
         yield from _layouts()
         yield from _dtypes()
 
@@ -59,6 +60,22 @@ def _long_rows(name: str) -> Iterator[tuple[str, Any]]:
         p[2, 7] = 1
     p[0, :2048], q[1, :2048] = 0, 0
     yield f"{name} long, empty pieces", call(name, p, q)
+
+
+def _columns(name: str) -> Iterator[tuple[str, Any]]:
+    for bins in (37, 40, 48):
+        for dtype in ("f8", "f4"):
+            p, q = np.random.default_rng(bins).exponential(size=(2, bins, 19)).astype(dtype)
+            many = {"many": (p, q), "one p": (p[:, :1], q), "one q": (p, q[:, 3].copy())}
+            for label, (x, y) in many.items():
+                for normalize in (True, False):
+                    yield (
+                        f"{name} columns {bins} {dtype} {label} {normalize}",
+                        call(name, x, y, axis=0, normalize=normalize),
+                    )
+            p[1, 2], q[2, 5], p[0, 7], p[:, 8], q[3, 9], p[4, 10] = np.nan, -1, 1e-40, 0, 0, 1e30
+            for normalize in (True, False):
+                yield f"{name} columns {bins} {dtype} odd {normalize}", call(name, p, q, axis=0, normalize=normalize)
 
 
 def _layouts() -> Iterator[tuple[str, Any]]:

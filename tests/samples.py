@@ -33,7 +33,7 @@ def _subnormal(rng: np.random.Generator, n: int) -> Pair:
 
 
 def _huge(rng: np.random.Generator, n: int) -> Pair:
-    return rng.uniform(0.1, 1, n) * 1.7e308 / n, rng.uniform(0.1, 1, n) * 1.7e308 / n
+    return rng.uniform(0.1, 1, n) * 1.7e306 / n, rng.uniform(0.1, 1, n) * 1.7e306 / n
 
 
 def _equal_huge_with_different_tiny(rng: np.random.Generator, n: int) -> Pair:

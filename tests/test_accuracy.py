@@ -88,6 +88,14 @@ def test_normalized_answers_are_backward_stable(name, kind, length):
     assert_backward_stable(call(name, p, q), answer, length)
 
 
+@pytest.mark.parametrize("length", [2, 8, 33, 2049])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_totals_beyond_the_largest_double(name, length):
+    p, q = np.random.default_rng(length).uniform(0.5, 1, (2, length)) * 1.79e308
+    assert_backward_stable(call(name, p, q), reference(name, p, q), length)
+    assert_backward_stable(call(name, p, q * 1e-300), reference(name, p, q * 1e-300), length)
+
+
 @pytest.mark.parametrize("length", [1, 8, 33, 256, 2049])
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_normalized_answers_of_near_rows_are_backward_stable(name, length):

@@ -50,6 +50,10 @@ def test_the_size_of_the_batch_does_not_matter(bins, name, dtype):
         for size in (1, 2, 3, 7, 8, 9, 33):
             parts = [call(name, x[i : i + size], y[i : i + size], **options) for i in range(0, 67, size)]
             np.testing.assert_array_equal(np.concatenate(parts), alone)
+        turned = x.T.copy(), y.T.copy()
+        for size in (1, 3, 8, 15, 16, 17, 31, 67):
+            parts = [call(name, *(z[:, i : i + size] for z in turned), axis=0, **options) for i in range(0, 67, size)]
+            np.testing.assert_array_equal(np.concatenate(parts), alone)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint16])
@@ -83,8 +87,10 @@ def test_one_against_many_is_each_against_each(name, bins):
         expected = [function(p, row, **options) for row in y]
         np.testing.assert_array_equal(function(p, y, **options), expected)
         np.testing.assert_array_equal(function(np.broadcast_to(p, y.shape), y, **options), expected)
+        np.testing.assert_array_equal(function(p, y.T.copy(), axis=0, **options), expected)
         expected = [function(row, p, **options) for row in x]
         np.testing.assert_array_equal(function(x, p, **options), expected)
+        np.testing.assert_array_equal(function(x.T.copy(), p, axis=0, **options), expected)
         crossed = function(x[:9, None], y[:5], **options)
         one_by_one = [[function(a, b, **options) for b in y[:5]] for a in x[:9]]
         np.testing.assert_array_equal(crossed, one_by_one)

@@ -33,7 +33,7 @@ examples:
   fastkl bench --json here.json              all jobs, the figures kept
   fastkl bench --readme here.json            the table in README.md from such figures
 
-The jobs hold up to 5 GB of arrays at a time; --scale 0.1 needs a tenth of that.
+The jobs hold up to 6 GB of arrays at a time; --scale 0.1 needs a tenth of that.
 """
 
 

@@ -31,7 +31,7 @@ class Case:
         return int(np.broadcast(self.p, self.q).size)
 
     def head(self, items: int) -> "Case":
-        """The first rows, of about so many bins together; of a single row the first bins."""
+        """The first rows, of about so many bins together; of a longer row the first bins, which have its total again."""
         if self.items <= items:
             return self
         bins = self.q.shape[self.axis]
@@ -41,7 +41,10 @@ class Case:
         if self.q.ndim > 1:
             keep[-1 - self.axis % 2] = slice(max(1, items // bins))
         part = tuple(keep)
-        return replace(self, p=self.p[part[-self.p.ndim :]], q=self.q[part])
+        p, q = self.p[part[-self.p.ndim :]], self.q[part]
+        if bins > items and p.dtype.kind == "f":  # libraries that do not normalise need rows that sum to one
+            p, q = (x * (all_of.sum(self.axis) / x.sum(self.axis)) for x, all_of in ((p, self.p), (q, self.q)))
+        return replace(self, p=p, q=q)
 
 
 class Truth:

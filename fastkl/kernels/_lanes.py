@@ -65,8 +65,7 @@ def _scan_vectors(typingctx, x):
             return ir.Constant(kind, [value] * kind.count if isinstance(kind, ir.VectorType) else value)
 
         def odd_part(value, bits):
-            # As integers, positive numbers are in order, and zeros, negative ones and NaN lie outside [TINY, HUGE]: one
-            # subtraction and one unsigned comparison tell. A zero adds no bit but that of its sign.
+            # As `odd_bits`, but for the sign, which is left to the end.
             pattern = builder.bitcast(value, bits)
             above = builder.sub(pattern, constant(least, bits))
             return builder.select(builder.icmp_unsigned(">", above, constant(span, bits)), pattern, constant(0, bits))

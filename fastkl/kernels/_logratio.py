@@ -23,6 +23,11 @@ TINY_32, HUGE_32, MAX_SCALE_32 = np.float32(2.0**-76), np.float32(2.0**90), np.f
 # Below every scaled operand, above the subnormals: stands in for a zero, whose bits would make a subnormal y'.
 _FLOOR_64, _FLOOR_32 = 2.0**-1000, np.float32(2.0**-110)
 
+# The same range as bits: from LEAST on, SPAN wide.
+_LEAST_64, _LEAST_32 = np.float64(TINY_64).view(np.int64), TINY_32.view(np.int32)
+_SPAN_64 = np.uint64(np.float64(HUGE_64).view(np.int64) - _LEAST_64)
+_SPAN_32 = np.uint32(HUGE_32.view(np.int32) - _LEAST_32)
+
 _HALF_OCTAVE_64, _EXPONENT_64 = 1 << 51, ~((1 << 52) - 1)
 _HALF_OCTAVE_32, _EXPONENT_32 = np.int32(1 << 22), np.int32(~((1 << 23) - 1))
 _LOG2 = float.fromhex("0x1.62e42fefa39efp-1")
@@ -90,13 +95,19 @@ def _artanh_tail_64(z):
 
 def _odd_bits_32(x):
     bits = np.float32(x).view(np.int32)
-    return np.int32(0) if (x >= TINY_32) & (x <= HUGE_32) else np.int32(bits & np.int32(0x7FFFFFFF))
+    is_ordinary = np.uint32(np.int32(bits - _LEAST_32)) <= _SPAN_32
+    return np.int32(0) if is_ordinary else np.int32(bits & np.int32(0x7FFFFFFF))
 
 
 def _odd_bits_64(x):
-    """Zero for zeros and for operands in [TINY, HUGE], some bits of x otherwise, NaN and negative ones included."""
+    """Zero for zeros and for operands in [TINY, HUGE], some bits of x otherwise, NaN and negative ones included.
+
+    As integers, positive numbers are in order, and zeros, negative ones and NaN lie outside: one subtraction and one unsigned
+    comparison tell.
+    """
     bits = np.float64(x).view(np.int64)
-    return np.int64(0) if (x >= TINY_64) & (x <= HUGE_64) else np.int64(bits & 0x7FFFFFFFFFFFFFFF)
+    is_ordinary = np.uint64(np.int64(bits - _LEAST_64)) <= _SPAN_64
+    return np.int64(0) if is_ordinary else np.int64(bits & 0x7FFFFFFFFFFFFFFF)
 
 
 odd_bits = by_precision(_odd_bits_32, _odd_bits_64)

@@ -91,7 +91,7 @@ def shape_of(job: Any) -> Any:
 @inline
 def memory_for(job: Any, size: Any) -> Any:
     """The memory of a `Scratch`, for ``size`` bins at a time: items of the kernels' precision, and integers."""
-    staged = STAGE if layout_of(job, job.p)[STAGER] or layout_of(job, job.q)[STAGER] else 0
+    staged = STAGE if is_staged(job) else 0
     return np.empty(9 * size + 2 + 2 * staged, type(job.zero)), np.zeros(size + 6, np.int64)
 
 
@@ -113,9 +113,15 @@ def scratch_in(memory: Any, size: Any) -> Any:
 
 
 @inline
+def is_staged(job: Any) -> Any:
+    """True where blocks of rows must be opened."""
+    return layout_of(job, job.p)[STAGER] != 0 or layout_of(job, job.q)[STAGER] != 0
+
+
+@inline
 def open_block(job: Any, scratch: Any, row: Any, stop: Any, k: Any) -> Any:
     """Stage piece ``k`` of as many rows from ``row`` on as fit, if an operand needs it; return where they end."""
-    if layout_of(job, job.p)[STAGER] == 0 and layout_of(job, job.q)[STAGER] == 0:
+    if not is_staged(job):
         return stop
     m = min(PIECE, job.n - k * PIECE)
     count = rows_in_block(shape_of(job), row, stop, m)

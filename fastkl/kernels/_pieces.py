@@ -11,7 +11,7 @@ import numpy as np
 
 from fastkl.kernels._jit import entry, inline
 from fastkl.kernels._logratio import odd_bits
-from fastkl.kernels._piece import PIECE, is_moderate, job_of, measure, memory_for, open_block, scratch_in
+from fastkl.kernels._piece import PIECE, is_moderate, is_staged, job_of, measure, memory_for, open_block, scratch_in
 from fastkl.kernels._terms import bin_term, follows_chain_rule, is_in_units_of_p, scales, wide_term
 from fastkl.kernels._wide import add, divide, join
 
@@ -30,22 +30,28 @@ def pieces(kind, zero, p, q, w, shape, n, start, stop, first, last, normalize, p
     job = job_of(zero, p, q, w, shape, n, normalize, pseudocount)
     memory = memory_for(job, PIECE)
     scratch = scratch_in(memory, PIECE)
-    for k in range(first, last):
-        block_row = start
-        while block_row < stop:
-            block_stop = open_block(job, scratch, block_row, stop, k)
-            for row in range(block_row, block_stop):
-                record = records[row - start, k]
-                if record[STATE] == TODO:
-                    given_p = math.ldexp(given[row - start, 0], int(given[row - start, 1]))
-                    given_q = math.ldexp(given[row - start, 2], int(given[row - start, 3]))
-                    p_total, q_total, total, odd = measure(
-                        kind, job, scratch, block_row, row, k, totals, given_p, given_q
-                    )
-                    if odd == 0:
-                        record[:] = 0.0
-                        record[P_TOTAL], record[Q_TOTAL], record[TERMS] = p_total, q_total, total
-            block_row = block_stop
+    if is_staged(job):
+        for k in range(first, last):
+            block_row = start
+            while block_row < stop:
+                block_stop = open_block(job, scratch, block_row, stop, k)
+                for row in range(block_row, block_stop):
+                    _fill(kind, job, scratch, block_row, row, k, totals, given[row - start], records[row - start, k])
+                block_row = block_stop
+    else:
+        for row in range(start, stop):
+            for k in range(first, last):
+                _fill(kind, job, scratch, start, row, k, totals, given[row - start], records[row - start, k])
+
+
+@inline
+def _fill(kind, job, scratch, block_row, row, k, totals, given, record):
+    if record[STATE] == TODO:
+        given_p, given_q = math.ldexp(given[0], int(given[1])), math.ldexp(given[2], int(given[3]))
+        p_total, q_total, total, odd = measure(kind, job, scratch, block_row, row, k, totals, given_p, given_q)
+        if odd == 0:
+            record[:] = 0.0
+            record[P_TOTAL], record[Q_TOTAL], record[TERMS] = p_total, q_total, total
 
 
 @entry
