@@ -8,7 +8,7 @@ import numpy as np
 _Array = np.ndarray[Any, Any]
 Pair = tuple[_Array, _Array]
 
-LENGTHS = [1, 2, 8, 31, 32, 33, 256, 2048, 2049, 10_000]
+LENGTHS = [1, 2, 8, 31, 32, 33, 256, 1024, 1025, 2048, 2049, 10_000]
 
 
 def _ordinary(rng: np.random.Generator, n: int) -> Pair:

@@ -169,13 +169,14 @@ def test_truth_agrees_with_mpmath(normalize: bool) -> None:
 
 @pytest.mark.parametrize("axis", [0, -1])
 @pytest.mark.parametrize("items", [1, 5, 12, 100])
-def test_head_of_a_case_is_whole_rows_where_they_fit(axis: int, items: int) -> None:
-    q = np.arange(28.0).reshape(4, 7)
+def test_head_of_a_case_keeps_rows_whole_or_at_least_their_totals(axis: int, items: int) -> None:
+    q = np.arange(1.0, 29).reshape(4, 7)
     head = Case(q, q, 1, True, axis).head(items)
     bins = q.shape[axis]
     expected = {axis: min(bins, items), -1 - axis % 2: min(q.size // bins, max(1, items // bins))}
     assert head.q.shape == tuple(expected.get(d, expected.get(d - 2)) for d in range(2))
     assert np.array_equal(head.p, head.q)
+    assert head.q.sum(axis) == pytest.approx(q.sum(axis)[: head.q.shape[-1 - axis % 2]])
 
 
 def test_contestants_take_turns() -> None:

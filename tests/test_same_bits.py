@@ -40,7 +40,7 @@ def test_the_number_of_threads_does_not_matter(rows, bins, name, dtype):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("name", FUNCTIONS)
-@pytest.mark.parametrize("bins", [1, 2, 5, 31, 32, 33, 100, 257, 2049])
+@pytest.mark.parametrize("bins", [1, 2, 5, 31, 32, 33, 100, 257, 1024, 1025, 2049])
 def test_the_size_of_the_batch_does_not_matter(bins, name, dtype):
     x, y = batch(67, bins, dtype)
     for normalize in (True, False):

@@ -31,20 +31,21 @@ class Case:
         return int(np.broadcast(self.p, self.q).size)
 
     def head(self, items: int) -> "Case":
-        """The first rows, of about so many bins together; of a longer row the first bins, which have its total again."""
+        """The first rows, of so many bins together; of a longer row the first bins, scaled to its total."""
         if self.items <= items:
             return self
-        bins = self.q.shape[self.axis]
-        keep = [slice(None)] * self.q.ndim
-        if bins >= items:
-            keep[self.axis] = slice(items)
-        if self.q.ndim > 1:
-            keep[-1 - self.axis % 2] = slice(max(1, items // bins))
-        part = tuple(keep)
-        p, q = self.p[part[-self.p.ndim :]], self.q[part]
-        if bins > items and p.dtype.kind == "f":  # libraries that do not normalise need rows that sum to one
-            p, q = (x * (all_of.sum(self.axis) / x.sum(self.axis)) for x, all_of in ((p, self.p), (q, self.q)))
-        return replace(self, p=p, q=q)
+        return replace(self, p=self._head_of(self.p, items), q=self._head_of(self.q, items))
+
+    def _head_of(self, array: _Array, items: int) -> _Array:
+        rows = np.moveaxis(array, self.axis, -1)
+        bins = rows.shape[-1]
+        if rows.ndim > 1:
+            rows = rows[: max(1, items // bins)]
+        if bins > items:
+            part = rows[..., :items]
+            # Libraries that do not normalise rely on rows that sum to one.
+            rows = part * (rows.sum(axis=-1, keepdims=True) / part.sum(axis=-1, keepdims=True))
+        return np.moveaxis(rows, -1, self.axis)
 
 
 class Truth:
