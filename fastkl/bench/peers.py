@@ -196,7 +196,7 @@ FLOOR = Peer("read floor", floor.bind, rtol=None)
 FASTKL = Peer("fastkl", _fastkl, "fastkl")
 SCIPY = Peer("scipy.stats.entropy", _scipy_entropy, "scipy", first_items)
 JAX = Peer("jax", _jax, "jax")
-# It adds 1e-15 to every bin, or 1e-6 in single precision, which tells where bins are many and small.
+# It adds 1e-15 to every bin, 1e-7 in single precision, which tells where bins are many and small.
 NUMKONG = Peer("numkong", _numkong, "numkong", rtol=(1e-5, 0.1))
 
 KL = (
