@@ -59,10 +59,13 @@ def _start(task: Callable[[], None], count: int) -> list[Future[None]]:
     with _lock:
         if _pool is None:
             _pool = ThreadPoolExecutor(max(available_cpus(), 1), thread_name_prefix="fastkl")
+        helpers: list[Future[None]] = []
         try:
-            return [_pool.submit(task) for _ in range(count)]
-        except RuntimeError:  # the interpreter is shutting down and starts no threads: the caller does all the work
-            return []
+            for _ in range(count):
+                helpers.append(_pool.submit(task))
+        except RuntimeError:  # no more threads can be started, or none at all while the interpreter shuts down
+            pass
+        return helpers
 
 
 def _forget_pool() -> None:

@@ -16,6 +16,7 @@ from fastkl.kernels._careful import careful_pieces
 from fastkl.kernels._columns import columns
 from fastkl.kernels._convert import converter
 from fastkl.kernels._load import ALONG_ROWS, ROW_STEPS, STAGER
+from fastkl.kernels._logratio import HUGE_32, TINY_32
 from fastkl.kernels._piece import GIVEN_TOTALS, ONLY_TOTALS, OWN_TOTALS, PIECE
 from fastkl.kernels._pieces import DONE, RECORD, STATE, TODO, join_pieces, join_totals, pieces
 from fastkl.kernels._rows import addresses, rows
@@ -27,6 +28,7 @@ __all__ = [
     "ALONG_ROWS",
     "DONE",
     "GIVEN_TOTALS",
+    "HUGE_32",
     "JS",
     "KL",
     "ONLY_TOTALS",
@@ -38,6 +40,7 @@ __all__ = [
     "STAGER",
     "STATE",
     "TILE_BINS",
+    "TINY_32",
     "TODO",
     "CrossEntropy",
     "addresses",

@@ -39,7 +39,9 @@ def _fill_record(kind, x, y, w, normalize, pseudocount, totals, p_total, q_total
     if record[STATE] == INVALID:
         return
     if pseudocount > 0.0:
-        x, y = x + pseudocount, y + pseudocount
+        # Halved where the sum might overflow: normalised rows have no scale.
+        half = 0.5 if normalize and pseudocount > 2.0**1000 else 1.0
+        x, y = half * x + half * pseudocount, half * y + half * pseudocount
     if not normalize:
         p_total, q_total = (0.5, 1), (0.5, 1)
     else:
@@ -50,7 +52,7 @@ def _fill_record(kind, x, y, w, normalize, pseudocount, totals, p_total, q_total
             p_total, q_total = own_p, own_q
         if totals == ONLY_TOTALS or p_total[0] == 0.0 or q_total[0] == 0.0:
             return
-    total = wide_sum(kind, x, y, w, p_total, q_total)
+    total = wide_sum(kind, x, y, w, normalize, p_total, q_total)
     if normalize and is_in_units_of_p(kind):
         total = multiply(total[0], total[1], p_total[0], p_total[1])
     record[TERMS], record[TERMS + 1] = total

@@ -3,8 +3,6 @@
 A row is summed in the order in which `_lanes.scan` sums it, so that the result is the same to the bit.
 """
 
-from typing import Any
-
 import numpy as np
 
 from fastkl.kernels._jit import entry, inline

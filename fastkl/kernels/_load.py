@@ -1,8 +1,8 @@
 """Reading histograms of any type and layout: in place, or into a buffer that stays in the cache.
 
-An operand is described by one integer vector, its layout, so that none needs machine code of its own: [address, address
-of its converter or 0, bytes from bin to bin, address of its stager or 0, 1 where neighbouring rows are contiguous items of
-the kernels' precision, bytes from row to row along each batch dimension ...].
+An operand is described by one integer vector, its layout, so that none needs machine code of its own: [address,
+address of its converter or 0, bytes from bin to bin, address of its stager or 0, 1 where neighbouring rows are
+contiguous items of the kernels' precision, bytes from row to row along each batch dimension ...].
 """
 
 from typing import Any

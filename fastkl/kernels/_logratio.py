@@ -102,8 +102,8 @@ def _odd_bits_32(x):
 def _odd_bits_64(x):
     """Zero for zeros and for operands in [TINY, HUGE], some bits of x otherwise, NaN and negative ones included.
 
-    As integers, positive numbers are in order, and zeros, negative ones and NaN lie outside: one subtraction and one unsigned
-    comparison tell.
+    As integers, positive numbers are in order, and zeros, negative ones and NaN lie outside: one subtraction and one
+    unsigned comparison tell.
     """
     bits = np.float64(x).view(np.int64)
     is_ordinary = np.uint64(np.int64(bits - _LEAST_64)) <= _SPAN_64

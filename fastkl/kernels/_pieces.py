@@ -12,8 +12,8 @@ import numpy as np
 from fastkl.kernels._jit import entry, inline
 from fastkl.kernels._logratio import odd_bits
 from fastkl.kernels._piece import PIECE, is_moderate, is_staged, job_of, measure, memory_for, open_block, scratch_in
-from fastkl.kernels._terms import bin_term, follows_chain_rule, is_in_units_of_p, scales, wide_term
-from fastkl.kernels._wide import add, divide, join
+from fastkl.kernels._terms import bin_term, follows_chain_rule, is_in_units_of_p, is_refined, scales, wide_term
+from fastkl.kernels._wide import NOTHING, add, add_exactly, divide, join, normal
 
 # The record of a piece: its totals and the sum of its terms, each as mantissa and exponent, and its state.
 P_TOTAL, Q_TOTAL, TERMS, STATE, RECORD = 0, 2, 4, 6, 7
@@ -74,7 +74,7 @@ def _join(kind, records, normalize):
     for k in range(len(records)):
         if records[k, STATE] != DONE:
             return np.nan
-    if _are_plain(records):
+    if not is_refined(kind) and _are_plain(records):
         p_total, q_total = _plain_total(records, P_TOTAL), _plain_total(records, Q_TOTAL)
         if not normalize:
             return _plain_total(records, TERMS)
@@ -99,28 +99,19 @@ def _are_plain(records):
 def _plain_total(records, field):
     total, lost = 0.0, 0.0
     for k in range(len(records)):
-        total, lost = _add_exactly(total, lost, records[k, field])
-    return total + lost if abs(total) < np.inf else total
-
-
-@inline
-def _add_exactly(total, lost, x):
-    # Neumaier's sum: ``lost`` gathers what rounding takes from the total.
-    sum_ = total + x
-    lost += (total - sum_) + x if abs(total) >= abs(x) else (x - sum_) + total
-    return sum_, lost
+        total, lost = add_exactly(total, lost, records[k, field])
+    return total + lost
 
 
 @inline
 def _join_plain(kind, records, p_total, a, b):
     terms = _plain_total(records, TERMS)
-    if not follows_chain_rule(kind) or len(records) == 1:
-        return terms / p_total if is_in_units_of_p(kind) else terms
-    total, lost = terms, 0.0
-    for k in range(len(records)):
-        between = bin_term(kind, records[k, P_TOTAL], records[k, Q_TOTAL], a, b)
-        total, lost = _add_exactly(total, lost, between)
-    return (total + lost if total < np.inf else total) / p_total
+    if follows_chain_rule(kind) and len(records) > 1:
+        total, lost = terms, 0.0
+        for k in range(len(records)):
+            total, lost = add_exactly(total, lost, bin_term(kind, records[k, P_TOTAL], records[k, Q_TOTAL], a, b))
+        terms = total + lost
+    return terms / p_total if is_in_units_of_p(kind) else terms
 
 
 @inline
@@ -139,18 +130,45 @@ def _join_wide(kind, records, normalize):
 
 @inline
 def _with_pieces_between(kind, records, p_total, q_total, total):
-    low, middle, high = add(0.0, 0.0, 0.0, total[0], total[1])
+    parts = add(NOTHING, total[0], total[1])
+    refined = _largest(records, q_total) if is_refined(kind) else -1
     for k in range(len(records)):
         x = divide(records[k, P_TOTAL], int(records[k, P_TOTAL + 1]), p_total)
+        if k == refined:
+            parts = add(parts, x[0] * _log_of_rest(records, k), x[1])
+        else:
+            y = divide(records[k, Q_TOTAL], int(records[k, Q_TOTAL + 1]), q_total)
+            g, exponent = wide_term(kind, x[0], x[1], y[0], y[1])
+            parts = add(parts, g, exponent)
+    return join(parts)
+
+
+@inline
+def _largest(records, q_total):
+    largest, most = 0, 0.0
+    for k in range(len(records)):
         y = divide(records[k, Q_TOTAL], int(records[k, Q_TOTAL + 1]), q_total)
-        g, exponent = wide_term(kind, x[0], x[1], y[0], y[1])
-        low, middle, high = add(low, middle, high, g, exponent)
-    return join(low, middle, high)
+        share = math.ldexp(y[0], y[1])
+        if share > most:
+            largest, most = k, share
+    return largest
+
+
+@inline
+def _log_of_rest(records, largest):
+    # log(total / piece) of the largest total of q, as `_wide` has it for bins.
+    parts = NOTHING
+    for k in range(len(records)):
+        if k != largest:
+            parts = add(parts, records[k, Q_TOTAL], int(records[k, Q_TOTAL + 1]))
+    others, exponent = join(parts)
+    piece, piece_exponent = normal(records[largest, Q_TOTAL], int(records[largest, Q_TOTAL + 1]))
+    return math.log1p(math.ldexp(others / piece, exponent - piece_exponent))
 
 
 @inline
 def _total(records, field):
-    low, middle, high = 0.0, 0.0, 0.0
+    parts = NOTHING
     for k in range(len(records)):
-        low, middle, high = add(low, middle, high, records[k, field], int(records[k, field + 1]))
-    return join(low, middle, high)
+        parts = add(parts, records[k, field], int(records[k, field + 1]))
+    return join(parts)

@@ -35,8 +35,8 @@ def rows_in_block(shape: Any, row: Any, stop: Any, m: Any) -> Any:
 def stager(precision: np.dtype[Any]) -> int:
     """The address of the function that stages.
 
-    It takes the addresses of the layout and of the batch's shape, the number of dimensions, the first row, the number of
-    rows, the first bin, the number of bins, and the address of the block.
+    It takes the addresses of the layout and of the batch's shape, the number of dimensions, the first row, the number
+    of rows, the first bin, the number of bins, and the address of the block.
     """
     return address_of(_stager(precision.type), 8)
 

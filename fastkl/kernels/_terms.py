@@ -198,9 +198,9 @@ def _refine_dominant_bin(kind, t, x, y, first, step):
     return True
 
 
-def is_refined(kind: Any) -> bool:
+def is_refined(kind: Any) -> Any:
     """True where `refine` has something to do."""
-    return _REFINE[type(kind)] is not _refine_nothing
+    return _IS_REFINED[type(kind)](kind)
 
 
 def is_in_units_of_p(kind: Any) -> Any:
@@ -225,11 +225,13 @@ _BIN_TERM = {KL: _kl_bin, CrossEntropy: _cross_entropy_bin, JS: _js_bin}
 _WIDE_TERM = {KL: _kl_wide, CrossEntropy: _cross_entropy_wide, JS: _js_wide}
 _SCALES = {KL: _scale_q_to_p, CrossEntropy: _scale_q_to_one, JS: _scale_both_to_one}
 _REFINE = {KL: _refine_nothing, CrossEntropy: _refine_dominant_bin, JS: _refine_nothing}
+_IS_REFINED = {KL: _no, CrossEntropy: _yes, JS: _no}
 _IN_UNITS_OF_P = {KL: _yes, CrossEntropy: _yes, JS: _no}
 
 by_kind(bin_term, _BIN_TERM)
 by_kind(wide_term, _WIDE_TERM)
 by_kind(scales, _SCALES)
 by_kind(refine, _REFINE)
+by_kind(is_refined, _IS_REFINED)
 by_kind(is_in_units_of_p, _IN_UNITS_OF_P)
 by_kind(follows_chain_rule, _IN_UNITS_OF_P)

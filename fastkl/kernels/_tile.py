@@ -67,6 +67,8 @@ def _tile(kind, job, scratch, row, stop, factor, out, todo):
         if len(w):
             _sum_weighted(p_total, x, w)
             _sum_weighted(q_total, y, w)
+            _check_products(odd, x, w)
+            _check_products(odd, y, w)
         for r in range(count):
             a[r], b[r] = scales(kind, p_total[r], q_total[r])
             odd[r] |= np.int64(not (is_moderate(a[r]) & is_moderate(b[r])))
@@ -150,6 +152,15 @@ def _next_tile(operand, shape, row, count, x):
     if operand[CONVERTER]:
         return np.int64(x.ctypes.data)
     return row_address(operand, shape, row) + count * operand[ROW_STEPS + len(shape) - 1]
+
+
+@inline
+def _check_products(odd, x, w):
+    count = len(odd)
+    for i in range(len(x) // count):
+        lanes, weights = x[i * count : (i + 1) * count], w[i * count : (i + 1) * count]
+        for r in range(count):
+            odd[r] |= odd_bits(weights[r] * lanes[r])
 
 
 @inline

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from fastkl.kernels._jit import inline
-from fastkl.kernels._terms import wide_term
+from fastkl.kernels._terms import is_refined, wide_term
 
 # A sum is kept in three parts by magnitude, so that no part leaves the normal range and none swallows another.
 _PART = 600
+# (low, middle, high) and what rounding took from each.
+NOTHING = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @inline
@@ -40,19 +42,33 @@ def divide(x: Any, x_exponent: Any, total: Any) -> Any:
 
 
 @inline
-def add(low: Any, middle: Any, high: Any, x: Any, exponent: Any) -> Any:
-    """Add x 2^exponent to a sum in three parts."""
+def add(parts: Any, x: Any, exponent: Any) -> Any:
+    """Add x 2^exponent to a sum, which begins with `NOTHING`."""
+    low, middle, high, low_lost, middle_lost, high_lost = parts
     x, exponent = normal(x, exponent)
     if exponent > _PART // 2:
-        return low, middle, high + math.ldexp(x, exponent - _PART)
-    if exponent < -_PART // 2:
-        return low + math.ldexp(x, exponent + _PART), middle, high
-    return low, middle + math.ldexp(x, exponent), high
+        high, high_lost = add_exactly(high, high_lost, math.ldexp(x, exponent - _PART))
+    elif exponent < -_PART // 2:
+        low, low_lost = add_exactly(low, low_lost, math.ldexp(x, exponent + _PART))
+    else:
+        middle, middle_lost = add_exactly(middle, middle_lost, math.ldexp(x, exponent))
+    return low, middle, high, low_lost, middle_lost, high_lost
 
 
 @inline
-def join(low: Any, middle: Any, high: Any) -> Any:
-    """A sum in three parts as a pair."""
+def add_exactly(total: Any, lost: Any, x: Any) -> Any:
+    """Neumaier's sum: ``lost`` gathers what rounding takes from the total. Infinite sums lose nothing."""
+    after = total + x
+    if abs(after) < np.inf:
+        lost += (total - after) + x if abs(total) >= abs(x) else (x - after) + total
+    return after, lost
+
+
+@inline
+def join(parts: Any) -> Any:
+    """A sum as a pair."""
+    low, middle, high, low_lost, middle_lost, high_lost = parts
+    low, middle, high = low + low_lost, middle + middle_lost, high + high_lost
     if high != 0.0:
         return normal(high + math.ldexp(middle, -_PART), _PART)
     if middle != 0.0:
@@ -72,27 +88,52 @@ def is_invalid(x: Any) -> Any:
 @inline
 def wide_total(x: Any, weights: Any) -> Any:
     """sum w x; no ``weights`` means 1."""
-    low, middle, high = 0.0, 0.0, 0.0
+    parts = NOTHING
     for i in range(len(x)):
         bin_, exponent = normal(x[i], 0)
         if len(weights):
             bin_, exponent = multiply(bin_, exponent, weights[i], 0)
-        low, middle, high = add(low, middle, high, bin_, exponent)
-    return join(low, middle, high)
+        parts = add(parts, bin_, exponent)
+    return join(parts)
 
 
 @inline
-def wide_sum(kind: Any, x: Any, y: Any, weights: Any, p_total: Any, q_total: Any) -> Any:
+def wide_sum(kind: Any, x: Any, y: Any, weights: Any, normalize: Any, p_total: Any, q_total: Any) -> Any:
     """The sum of the terms of x / p_total and y / q_total."""
-    low, middle, high = 0.0, 0.0, 0.0
+    parts = NOTHING
+    refined = _largest(y) if is_refined(kind) and normalize and len(weights) == 0 else -1
     for i in range(len(x)):
         if len(weights) and weights[i] == 0.0:
             continue
         u, u_exponent = divide(x[i], 0, p_total)
-        v, v_exponent = divide(y[i], 0, q_total)
-        g, exponent = wide_term(kind, u, u_exponent, v, v_exponent)
+        if i == refined:
+            g, exponent = u * _log_of_rest(y, i), u_exponent
+        else:
+            v, v_exponent = divide(y[i], 0, q_total)
+            g, exponent = wide_term(kind, u, u_exponent, v, v_exponent)
         if len(weights):
             g, exponent = normal(g, exponent)
             g, exponent = multiply(g, exponent, weights[i], 0)
-        low, middle, high = add(low, middle, high, g, exponent)
-    return join(low, middle, high)
+        parts = add(parts, g, exponent)
+    return join(parts)
+
+
+@inline
+def _largest(y):
+    largest = 0
+    for i in range(len(y)):
+        if y[i] > y[largest]:
+            largest = i
+    return largest
+
+
+@inline
+def _log_of_rest(y, largest):
+    # log(total / y) of the largest bin, from the sum of the others: nothing is lost where they are small.
+    parts = NOTHING
+    for i in range(len(y)):
+        if i != largest:
+            parts = add(parts, y[i], 0)
+    others, exponent = join(parts)
+    bin_, bin_exponent = normal(y[largest], 0)
+    return math.log1p(math.ldexp(others / bin_, exponent - bin_exponent))
