@@ -341,12 +341,14 @@ def _deliver(result: _Array, kept_axis: int | None, out: _Array | None, dtype: n
     if kept_axis is not None:
         result = np.expand_dims(result, kept_axis)
     if out is None:
-        result = result.astype(dtype, copy=False)
+        with np.errstate(over="ignore"):  # beyond single precision it is inf
+            result = result.astype(dtype, copy=False)
         return result if result.ndim else result[()]
     if not isinstance(out, np.ndarray) or out.shape != result.shape:
         found = f"shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
         raise ValueError(f"out must be an array of shape {result.shape}, not {found}")
     if out.dtype.kind != "f":
         raise TypeError(f"out has dtype {out.dtype}; divergences are floats")
-    np.copyto(out, result, casting="same_kind")
+    with np.errstate(over="ignore"):
+        np.copyto(out, result, casting="same_kind")
     return out

@@ -4,7 +4,10 @@ import importlib.util
 import io
 import json
 import math
+import os
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from itertools import product
@@ -17,6 +20,7 @@ import pytest
 
 from fastkl.bench import data, jobs, report
 from fastkl.bench.case import Case, Truth
+from fastkl.bench.machine import Others
 from fastkl.bench.peers import KL, Unsuitable
 from fastkl.bench.rounds import Runner, paired_ratio, play
 from fastkl.cli import main
@@ -56,6 +60,22 @@ def test_json_has_every_job_with_its_figures(session: tuple[str, dict[str, Any]]
         for figure in job["figures"]:
             needs_a_peer = any(name in figure["name"] for name in ("jax", "numkong", "of the process"))
             assert needs_a_peer or math.isfinite(figure["value"])
+
+
+def test_cpu_time_of_other_processes_is_told_from_our_own() -> None:
+    others = Others()
+    start = time.monotonic()
+    while time.monotonic() < start + 0.3:
+        pass
+    alone = others.share()
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        others = Others()
+        time.sleep(0.5)
+        disturbed = others.share()
+        process.kill()
+    if alone is not None and disturbed is not None:
+        assert 0 <= alone <= 1
+        assert disturbed > 0.5 / (os.cpu_count() or 1)
 
 
 def test_fastkl_is_exact_in_every_job(session: tuple[str, dict[str, Any]]) -> None:

@@ -21,6 +21,30 @@ def describe(packages: set[str]) -> dict[str, str | int | float | dict[str, str]
     }
 
 
+class Others:
+    """Watches what other processes take of the CPUs: with one of them busy, two threads measure as one does."""
+
+    def __init__(self) -> None:
+        self._start = self._now()
+
+    def share(self) -> float | None:
+        """Their part of all CPU time since the start; None where the system doesn't tell."""
+        if self._start is None or (now := self._now()) is None:
+            return None
+        busy, own, everything = (after - before for before, after in zip(self._start, now, strict=True))
+        return max(0.0, busy - own) / everything if everything else None
+
+    @staticmethod
+    def _now() -> tuple[float, float, float] | None:
+        try:
+            ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        except (OSError, ValueError):  # not Linux
+            return None
+        second = os.sysconf("SC_CLK_TCK")
+        idle = ticks[3] + ticks[4]
+        return (sum(ticks) - idle) / second, sum(os.times()[:4]), sum(ticks) / second
+
+
 def _cpu() -> str:
     from llvmlite.binding import get_host_cpu_name
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from fastkl.bench.case import Case, Truth
 from fastkl.bench.jobs import Job
+from fastkl.bench.machine import Others
 from fastkl.bench.peers import FASTKL, FLOOR, SCIPY, Peer, Unsuitable
 from fastkl.bench.rounds import Runner, paired_ratio, play, runner_of
 
@@ -68,6 +69,7 @@ class Result:
     axis: int
     unit: str
     threads: int
+    others: float | None = None  # the part of the CPUs that other processes took meanwhile
     lines: list[Row] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
 
@@ -81,7 +83,9 @@ def measure(job: Job, settings: Settings) -> Result:
     job = job.scaled(settings.scale)
     about = (job.name, job.about, job.rows, job.bins, job.dtype, job.normalize, job.axis, job.unit, settings.threads)
     result = Result(*about)
+    others = Others()
     values = {"time": _time, "memory": _memory, "growth": _growth}[job.measured](job, settings, result)
+    result.others = others.share()
     for target in job.targets:
         value, at_best = values.get(target.figure, (None, None))
         result.figures.append(Figure(target.figure, value, target.bound, target.aim, target.at_most, at_best))

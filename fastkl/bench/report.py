@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+# Above this part of the CPUs, what other processes take shows in the figures.
+_DISTURBED = 0.05
 _FIRST, _LAST = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 
@@ -44,6 +46,10 @@ def text_of(result: dict[str, Any]) -> str:
         )
         lines.append(f"  {line['name']:28}{cells}  {line['note']}".rstrip())
     lines += [f"  -> {_figure(figure)}{'' if is_reached(figure) else '  MISSED'}" for figure in result["figures"]]
+    if (result["others"] or 0) > _DISTURBED:
+        lines.append(
+            f"  other processes took {result['others']:.0%} of the CPUs meanwhile: measure again on a quiet machine"
+        )
     return "\n".join(lines)
 
 

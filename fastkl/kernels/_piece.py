@@ -32,7 +32,8 @@ _CHUNK, LINE, _LEAST_AHEAD = 512, 64, 4096
 class Job(NamedTuple):
     """What is computed. The layouts of the operands and the batch's shape are addresses.
 
-    Arrays would be taken apart and put together again for every function that they are passed to: most of the compile time.
+    Arrays would be taken apart and put together again for every function that they are passed to, which is most of the
+    compile time.
     """
 
     zero: Any  # of the kernels' precision
