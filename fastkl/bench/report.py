@@ -48,7 +48,7 @@ def text_of(result: dict[str, Any]) -> str:
     lines += [f"  -> {_figure(figure)}{'' if is_reached(figure) else '  MISSED'}" for figure in result["figures"]]
     if (result["others"] or 0) > _DISTURBED:
         lines.append(
-            f"  other processes took {result['others']:.0%} of the CPUs meanwhile: measure again on a quiet machine"
+            f"  other processes took {result['others']:.0%} of the CPUs meanwhile: measure again when it is quiet"
         )
     return "\n".join(lines)
 
@@ -87,9 +87,11 @@ def markdown_of(session: dict[str, Any]) -> str:
     machine = session["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     size = "" if session["scale"] == 1 else f", {session['scale']:g} of the full size"
+    others = max((job["others"] or 0 for job in jobs), default=0)
+    disturbed = f", while other processes took up to {others:.0%} of the CPUs" if others > _DISTURBED else ""
     caption = (
         f"Medians on {session['threads']} threads of {machine['cpu']}, {machine['caches']}; "
-        f"{session['date'][:10]}{size}. Python {machine['python']}, {versions}. "
+        f"{session['date'][:10]}{size}{disturbed}. Python {machine['python']}, {versions}. "
         "The read floor is the time to read both arrays and sum their products; of floor: its time over fastkl's; "
         "x SciPy: how many times as fast as `scipy.stats.entropy` fastkl is. Measured by `fastkl bench`."
     )
