@@ -16,7 +16,7 @@ from fastkl.kernels._memory import call, prefetch, view
 from fastkl.kernels._stage import STAGE, rows_in_block, staged_width
 from fastkl.kernels._terms import bin_term, refine, scales
 
-PIECE = 1024  # bins: both operands and the terms, in double precision, fill 48 KiB
+PIECE = 1024  # bins: two operands, the next two and the terms, in double precision, fill 40 KiB of first-level cache
 
 # How a piece is scaled: by its own totals, not at all (only its totals are wanted), or by those that are given.
 OWN_TOTALS, ONLY_TOTALS, GIVEN_TOTALS = 0, 1, 2
@@ -24,7 +24,7 @@ OWN_TOTALS, ONLY_TOTALS, GIVEN_TOTALS = 0, 1, 2
 # A sum below this, for a total of one, may come from terms that want refining.
 SMALL = np.float32(0.25)
 
-# While the terms of this many bytes are computed the same bytes two pieces on are asked for, but at least 4 KiB on:
+# While the terms of this many bytes are computed the same bytes a piece on are asked for, but at least 4 KiB on:
 # memory works while the arithmetic does. 256 bins, double, normalised, one thread: 1.2 ns a bin without, 0.8 with.
 _CHUNK, LINE, _LEAST_AHEAD = 512, 64, 4096
 
