@@ -133,5 +133,5 @@ def _merge(sizes: list[int], steps: list[list[int]]) -> tuple[tuple[int, ...], l
 def precision_of(arrays: list[_Array], dtype: np.dtype[Any] | None, pseudocount: float = 0.0) -> np.dtype[Any]:
     """The precision of the arithmetic: single where neither the arrays nor the wanted result have more, else double."""
     is_single = all(array.dtype.kind == "f" and array.dtype.itemsize <= 4 for array in arrays)
-    fits = pseudocount == 0.0 or TINY_32 <= pseudocount <= HUGE_32
+    fits = pseudocount == 0.0 or float(TINY_32) <= pseudocount <= float(HUGE_32)
     return _SINGLE if is_single and fits and (dtype is None or dtype == _SINGLE) else _DOUBLE
