@@ -201,8 +201,8 @@ def test_head_of_a_case_keeps_rows_whole_or_at_least_their_totals(axis: int, ite
 def test_contestants_take_turns() -> None:
     order: list[str] = []
     runners = [Runner(lambda name=name: order.append(name), 1, 1.0) for name in "abc"]
-    play(runners, seconds=0)
-    assert order == list("abcbcacab")
+    play(runners, seconds=0, prepare=lambda: order.append("."))
+    assert "".join(order) == ".a.b.c.b.c.a.c.a.b"
     assert paired_ratio(runners[0], runners[0]) == (1, 1)
 
 

@@ -1,5 +1,6 @@
 """The time below which no divergence can be had: that of reading both arrays."""
 
+import time
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -12,6 +13,7 @@ from fastkl.bench.case import Case
 
 # As many items as fastkl's own chunks have, so that both pay the same for handing them out.
 _CHUNK = 1 << 17
+_BUSY = 0.02
 
 
 def bind(case: Case) -> Callable[[], Any]:
@@ -32,6 +34,22 @@ def bind(case: Case) -> Callable[[], Any]:
         return sums
 
     return call
+
+
+def busy(threads: int) -> None:
+    """Keep so many CPUs busy for a moment.
+
+    What comes after a pause, or after a library that waits for its own threads, may start on one CPU: virtual ones that
+    have slept take up to 15 ms to come back, which made calls of 5 ms last twice as long.
+    """
+    values, products = np.ones(_CHUNK), _products()
+    end = time.perf_counter() + _BUSY
+
+    def read(_: int) -> None:
+        while time.perf_counter() < end:
+            products(values, values)
+
+    for_each_chunk(read, threads, threads)
 
 
 @cache

@@ -6,14 +6,13 @@ Ratios are taken within rounds, and their median is what counts; the best times 
 import math
 import statistics
 import time
+from collections.abc import Callable
 
 from fastkl.bench.peers import Call
 
-# Calls shorter than this are repeated until they take as long: a clock and a pause are worth microseconds.
+# Calls shorter than this are repeated until they take as long: a clock is worth a microsecond.
 _SHORTEST = 0.004
 _FEWEST_ROUNDS = 3
-# Other libraries' threads spin for a while after their work.
-_PAUSE = 0.002
 
 
 class Runner:
@@ -24,16 +23,17 @@ class Runner:
         self.number = max(1, min(100_000, math.ceil(_SHORTEST / max(expected, 1e-8))))
         self.units = units * self.number
 
-    def run(self, turn: int) -> None:
-        """Time ``number`` calls."""
-        time.sleep(_PAUSE)
+    def run(self, turn: int, prepare: Callable[[], None]) -> None:
+        """Time ``number`` calls, and count the preparation as time spent too."""
+        begin = time.perf_counter()
+        prepare()
         calls = range(self.number)
         start = time.perf_counter()
         for _ in calls:
             self.call()
-        elapsed = time.perf_counter() - start
-        self.times[turn] = elapsed / self.units * 1e9
-        self.spent += elapsed
+        end = time.perf_counter()
+        self.times[turn] = (end - start) / self.units * 1e9
+        self.spent += end - begin
 
 
 def runner_of(call: Call, units: int) -> Runner:
@@ -43,13 +43,13 @@ def runner_of(call: Call, units: int) -> Runner:
     return Runner(call, units, time.perf_counter() - start)
 
 
-def play(runners: list[Runner], seconds: float) -> None:
+def play(runners: list[Runner], seconds: float, prepare: Callable[[], None]) -> None:
     """Rounds until each has had its time; who comes first changes from round to round."""
     turn = 0
     while active := [r for r in runners if r.spent < seconds or len(r.times) < _FEWEST_ROUNDS]:
         first = turn % len(active)
         for runner in active[first:] + active[:first]:
-            runner.run(turn)
+            runner.run(turn, prepare)
         turn += 1
 
 
