@@ -198,11 +198,18 @@ def test_head_of_a_case_keeps_rows_whole_or_at_least_their_totals(axis: int, ite
     assert head.q.sum(axis) == pytest.approx(q.sum(axis)[: head.q.shape[-1 - axis % 2]])
 
 
+def test_slow_contestants_sit_out_rounds_evenly() -> None:
+    slow, quick = Runner(lambda: None, 1, 0.05), Runner(lambda: None, 1, 0.004)
+    play([slow, quick], seconds=0.3, threads=1)
+    assert len(quick.times) == 11
+    assert list(slow.times) == [2, 5, 8, 10]
+
+
 def test_contestants_take_turns() -> None:
     order: list[str] = []
     runners = [Runner(lambda name=name: order.append(name), 1, 1.0) for name in "abc"]
-    play(runners, seconds=0, prepare=lambda: order.append("."))
-    assert "".join(order) == ".a.b.c.b.c.a.c.a.b"
+    play(runners, seconds=0, threads=1)
+    assert order == list("abcbcacab")
     assert paired_ratio(runners[0], runners[0]) == (1, 1)
 
 

@@ -8,14 +8,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastkl.bench.case import Case, Truth
-from fastkl.bench.floor import busy
 from fastkl.bench.jobs import Job
 from fastkl.bench.machine import Others
 from fastkl.bench.peers import FASTKL, FLOOR, SCIPY, Peer, Unsuitable
@@ -136,7 +134,7 @@ def _time(job: Job, settings: Settings, result: Result) -> _Values:
         runners[peer.name] = runner_of(call, case.items if job.unit == "bin" else 1)
         if case.items < whole.items:
             row.note = " ".join([f"timed on {case.items:,} bins", row.note]).strip()
-    play(list(runners.values()), settings.seconds, partial(busy, settings.threads))
+    play(list(runners.values()), settings.seconds, settings.threads)
     for row in result.lines:
         if runner := runners.get(row.name):
             _fill(row, runner)
@@ -172,7 +170,7 @@ def _growth(job: Job, settings: Settings, result: Result) -> _Values:
         case = replace(whole, p=whole.p[:size], q=whole.q[:size])
         for peer in job.peers:
             runners[_sized(peer, job, size)] = runner_of(peer.bind(case), case.items)
-    play(list(runners.values()), settings.seconds, partial(busy, settings.threads))
+    play(list(runners.values()), settings.seconds, settings.threads)
     for size in sizes:
         floor = runners[_sized(FLOOR, job, size)]
         for peer in job.peers:

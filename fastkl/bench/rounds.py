@@ -6,51 +6,77 @@ Ratios are taken within rounds, and their median is what counts; the best times 
 import math
 import statistics
 import time
-from collections.abc import Callable
 
+import numpy as np
+
+from fastkl._threads import for_each_chunk
+from fastkl.bench.floor import CHUNK, products
 from fastkl.bench.peers import Call
 
 # Calls shorter than this are repeated until they take as long: a clock is worth a microsecond.
 _SHORTEST = 0.004
 _FEWEST_ROUNDS = 3
+_QUIET = 0.003
+_AWAKE = 0.02
 
 
 class Runner:
     """A contestant in the rounds: its calls timed, in ns per unit."""
 
     def __init__(self, call: Call, units: int, expected: float) -> None:
-        self.call, self.times, self.spent = call, dict[int, float](), 0.0
+        self.call, self.times = call, dict[int, float]()
         self.number = max(1, min(100_000, math.ceil(_SHORTEST / max(expected, 1e-8))))
         self.units = units * self.number
+        self.expected = expected * self.number
 
-    def run(self, turn: int, prepare: Callable[[], None]) -> None:
-        """Time ``number`` calls, and count the preparation as time spent too."""
-        begin = time.perf_counter()
-        prepare()
+    def run(self, turn: int) -> None:
+        """Time ``number`` calls."""
         calls = range(self.number)
         start = time.perf_counter()
         for _ in calls:
             self.call()
-        end = time.perf_counter()
-        self.times[turn] = (end - start) / self.units * 1e9
-        self.spent += end - begin
+        self.times[turn] = (time.perf_counter() - start) / self.units * 1e9
 
 
 def runner_of(call: Call, units: int) -> Runner:
-    call()  # compiles
+    """A contestant whose code is compiled and whose time is known about."""
+    call()
     start = time.perf_counter()
     call()
     return Runner(call, units, time.perf_counter() - start)
 
 
-def play(runners: list[Runner], seconds: float, prepare: Callable[[], None]) -> None:
-    """Rounds until each has had its time; who comes first changes from round to round."""
-    turn = 0
-    while active := [r for r in runners if r.spent < seconds or len(r.times) < _FEWEST_ROUNDS]:
+def play(runners: list[Runner], seconds: float, threads: int) -> None:
+    """About ``seconds`` for each contestant; the slow ones sit out rounds, evenly, and the first one changes."""
+    rounds = [max(_FEWEST_ROUNDS, int(seconds / (r.expected + _QUIET + _AWAKE))) for r in runners]
+    most = max(rounds)
+    for turn in range(most):
+        active = [r for r, n in zip(runners, rounds, strict=True) if turn * n // most < (turn + 1) * n // most]
         first = turn % len(active)
         for runner in active[first:] + active[:first]:
-            runner.run(turn, prepare)
-        turn += 1
+            _prepare(threads)
+            runner.run(turn)
+
+
+def _prepare(threads: int) -> None:
+    """Leave nothing of the contestant before: wait for its threads, then wake all CPUs.
+
+    JAX was seen to keep all CPUs busy for 0.1 s after its result was there; and a virtual CPU that has slept came back
+    15 ms late, so that both threads of a call ran on the other one.
+    """
+    patience = time.perf_counter() + 1
+    while time.perf_counter() < patience:
+        before = time.process_time()
+        time.sleep(_QUIET)
+        if time.process_time() - before < 0.1 * _QUIET:
+            break
+    values, end, dot = np.ones(CHUNK), time.perf_counter() + _AWAKE, products()
+
+    def stay_awake(_: int) -> None:
+        while time.perf_counter() < end:
+            dot(values, values)
+
+    for_each_chunk(stay_awake, threads, threads)
 
 
 def paired_ratio(a: Runner, b: Runner) -> tuple[float, float]:
