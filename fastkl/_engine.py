@@ -29,26 +29,28 @@ class Options(NamedTuple):
     factor: float
 
 
-def run(batch: Batch, options: Options, precision: np.dtype[Any], threads: int | None) -> npt.NDArray[np.float64]:
-    """The divergences of a batch of p, q and maybe weights, in the order of memory; NaN for invalid rows."""
+def run(
+    batch: Batch, options: Options, precision: np.dtype[Any], threads: int | None
+) -> tuple[npt.NDArray[np.float64], bool]:
+    """The divergences of a batch of p, q and maybe weights, in the order of memory, and whether any row is invalid.
+
+    Those rows are NaN.
+    """
     engine = _Engine(batch, options, precision)
     rows, bins = batch.rows, batch.bins
     out = np.empty(rows)
     workers = _workers(rows * bins, threads)
     if bins <= kernels.PIECE:
         chunk = max(1, _CHUNK // max(bins, 1))
-        todo = np.ones(rows, np.uint8)
         if rows <= chunk:
-            engine.rows(0, rows, out, todo)
+            engine.rows(0, rows, out)
         else:
             for_each_chunk(
-                lambda k: engine.rows(k * chunk, min((k + 1) * chunk, rows), out, todo),
-                -(-rows // chunk),
-                workers,
+                lambda k: engine.rows(k * chunk, min((k + 1) * chunk, rows), out), -(-rows // chunk), workers
             )
     else:
         _run_long_rows(engine, rows, out, workers)
-    return out
+    return out, engine.found_invalid
 
 
 def _fill_chunk(
@@ -145,6 +147,7 @@ def _run_long_rows(engine: "_Engine", rows: int, out: npt.NDArray[np.float64], w
                 kernels.join_totals(records, given)
         options = engine.options
         kernels.join_pieces(options.kind, options.normalize, options.factor, records, out[start:stop])
+        engine.found_invalid |= bool(np.isnan(out[start:stop]).any())
 
 
 class _Engine:
@@ -152,17 +155,17 @@ class _Engine:
 
     def __init__(self, batch: Batch, options: Options, precision: np.dtype[Any]) -> None:
         self.batch, self.options, self.bins = batch, options, batch.bins
-        self.shape = np.array(batch.merged, np.int64)
+        self.shape, self.found_invalid = np.array(batch.merged, np.int64), False
         self.precisions = [precision] if precision == _DOUBLE else [precision, _DOUBLE]
         self.layouts = {precision: self._layouts(precision)}
         self.rounds = [kernels.OWN_TOTALS]
         if options.normalize and not kernels.follows_chain_rule(options.kind):
             self.rounds = [kernels.ONLY_TOTALS, kernels.GIVEN_TOTALS]
 
-        pair = self.layouts[precision][:2]
+        turned = [batch.is_turned(index) for index in (0, 1)]
         self.are_columns = (
-            any(layout[kernels.STAGER] for layout in pair)
-            and all(layout[kernels.STAGER] or layout[kernels.ROW_STEPS :][-1] == 0 for layout in pair)
+            any(turned)
+            and all(turned[index] or batch.steps[index][-1] == 0 for index in (0, 1))
             and len(batch.operands) == 2
             and options.pseudocount == 0.0
             and not kernels.is_refined(options.kind)
@@ -182,9 +185,9 @@ class _Engine:
             self.layouts[precision] = self._layouts(precision)
         return [*self.layouts[precision], self.shape]
 
-    def rows(self, start: int, stop: int, out: npt.NDArray[np.float64], todo: npt.NDArray[np.uint8]) -> None:
+    def rows(self, start: int, stop: int, out: npt.NDArray[np.float64]) -> None:
         """Compute rows of one piece."""
-        o = self.options
+        o, out, todo = self.options, out[start:stop], np.ones(stop - start, np.uint8)
         for precision in self.precisions:
             operands = self._operands(precision)
             where: tuple[Any, ...]
@@ -196,13 +199,12 @@ class _Engine:
                 kernel = kernels.tiles if self.bins <= kernels.TILE_BINS else kernels.rows
                 where = (*operands, self.bins, start, stop, o.normalize, o.pseudocount, o.factor, out, todo)
                 kernel(o.kind, precision.type(0), *where)
-            if not todo[start:stop].any():
+            if not todo.any():
                 return
-        self._rows_carefully(start, stop, out, todo)
+        self._rows_carefully(start, stop, out, np.flatnonzero(todo))
 
-    def _rows_carefully(self, start: int, stop: int, out: npt.NDArray[np.float64], todo: npt.NDArray[np.uint8]) -> None:
+    def _rows_carefully(self, start: int, stop: int, out: npt.NDArray[np.float64], left: npt.NDArray[np.intp]) -> None:
         o = self.options
-        left = np.flatnonzero(todo[start:stop])
         records = np.zeros((stop - start, 1, kernels.RECORD))
         records[left, 0, kernels.STATE] = kernels.TODO
         values, given = np.empty(stop - start), np.zeros((stop - start, 4))
@@ -222,7 +224,9 @@ class _Engine:
             records,
         )
         kernels.join_pieces(o.kind, o.normalize, o.factor, records, values)
-        out[start:stop][left] = values[left]
+        out[left] = values[left]
+        if np.isnan(values[left]).any():
+            self.found_invalid = True
 
     def pieces(
         self,

@@ -73,10 +73,14 @@ class Batch:
         along_rows = dtype == precision and row_step == dtype.itemsize
         if dtype != precision or (bin_step != dtype.itemsize and self.bins > 1):
             convert = converter(dtype, precision)
-            if self.bins > TILE_BINS and self.merged[-1] > 1 and 0 < abs(row_step) < abs(bin_step):
+            if self.bins > TILE_BINS and self.is_turned(index):
                 stage = stager(precision)
         address = array.__array_interface__["data"][0]
         return np.array((address, convert, bin_step, stage, along_rows, *steps), np.int64)
+
+    def is_turned(self, index: int) -> bool:
+        """True where an operand's neighbouring rows lie closer together than its bins."""
+        return self.merged[-1] > 1 and 0 < abs(self.steps[index][-1]) < abs(self.operands[index].strides[-1])
 
     def unmerged(self, flat: _Array) -> _Array:
         """Results in the order of memory as an array of the batch's shape."""

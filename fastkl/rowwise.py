@@ -311,8 +311,8 @@ def _compare(
     if len(named) == 1:  # the entropy is the cross-entropy with itself
         moved = [moved[0], *moved]
     batch = batch_of(["p", "q", "weights"], moved)
-    flat = run(batch, options, precision, threads)
-    if on_invalid == "raise" and np.isnan(flat).any():
+    flat, found_invalid = run(batch, options, precision, threads)
+    if on_invalid == "raise" and found_invalid:
         for name, array in histograms.items():
             _raise_for_invalid(name, array, weighing, options, precision)
     return _deliver(batch.unmerged(flat), axis if keepdims else None, out, result_dtype)
@@ -323,7 +323,7 @@ def _raise_for_invalid(
 ) -> None:
     # A histogram is invalid if it can't be compared with itself: the kernels find those in no time.
     batch = batch_of([name, name, "weights"], [array, array, *weights])
-    is_invalid = np.isnan(batch.unmerged(run(batch, options, precision, None)))
+    is_invalid = np.isnan(batch.unmerged(run(batch, options, precision, None)[0]))
     if is_invalid.any():
         raise ValueError(_check.describe_invalid(name, array, is_invalid, bool(weights)))
 

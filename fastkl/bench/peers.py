@@ -8,7 +8,7 @@ import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -182,7 +182,7 @@ def _numkong_rows(dtype: str) -> Any:
     import numkong
 
     pointers = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p)
-    kld = ctypes.CFUNCTYPE(None, *pointers)(numkong.pointer_to_kullbackleibler(dtype))
+    kld = ctypes.CFUNCTYPE(None, *pointers)(cast(Any, numkong).pointer_to_kullbackleibler(dtype))
 
     @numba.njit(nogil=True)  # type: ignore[untyped-decorator,unused-ignore]
     def rows(p, q, out):  # type: ignore[no-untyped-def]

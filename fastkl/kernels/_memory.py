@@ -35,6 +35,13 @@ def unowned(x: Any) -> Any:
     return x
 
 
+def keep(owner: Any) -> None:
+    """Hold memory that is used by address until here.
+
+    Numba gives an array back after the last line that names it, while others still use its address.
+    """
+
+
 def prefetch(address: int) -> None:
     """Ask for the cache line at ``address``, which need not be readable."""
 
@@ -52,6 +59,11 @@ def call(function: int, arguments: tuple[int, ...]) -> None:
 @overload(unowned)
 def _unowned(x):
     return lambda x: carray(_pointer(x.ctypes.data, x.dtype.type), len(x))
+
+
+@overload(keep)
+def _keep(owner):
+    return lambda owner: None
 
 
 @overload(view)

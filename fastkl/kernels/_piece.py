@@ -27,6 +27,8 @@ SMALL = np.float32(0.25)
 # While the terms of this many bytes are computed the same bytes a piece on are asked for, but at least 4 KiB on:
 # memory works while the arithmetic does. 256 bins, double, normalised, one thread: 1.2 ns a bin without, 0.8 with.
 _CHUNK, LINE, _LEAST_AHEAD = 512, 64, 4096
+# Items after each buffer, so that vectors may be written whole.
+_ROOM = 16
 
 
 class Job(NamedTuple):
@@ -63,6 +65,7 @@ class Scratch(NamedTuple):
     left: Any
     right: Any
     weights: Any
+    weight_memo: Any
     terms: Any
     a: Any
     b: Any
@@ -94,24 +97,24 @@ def shape_of(job: Any) -> Any:
 def memory_for(job: Any, size: Any) -> Any:
     """The memory of a `Scratch`, for ``size`` bins at a time: items of the kernels' precision, and integers."""
     staged = STAGE if is_staged(job) else 0
-    return np.empty(9 * size + 2 + 2 * staged, type(job.zero)), np.zeros(size + 6, np.int64)
+    return np.empty(9 * (size + _ROOM) + 2 + 2 * staged, type(job.zero)), np.zeros(size + 9, np.int64)
 
 
 @inline
 def scratch_in(memory: Any, size: Any) -> Any:
     """The buffers that lie in the memory, which must be kept."""
     # Signed: an address that is not would make another type, and another compilation, of whatever it is passed to.
-    first, row = np.int64(memory[0].ctypes.data), size * memory[0].itemsize
+    first, row = np.int64(memory[0].ctypes.data), (size + _ROOM) * memory[0].itemsize
     totals = first + 9 * row
     blocks = totals + 2 * memory[0].itemsize
-    block = (len(memory[0]) - 9 * size - 2) // 2 * memory[0].itemsize
+    block = (first + memory[0].nbytes - blocks) // 2
     odd = np.int64(memory[1].ctypes.data)
     memo = odd + 8 * size
     left = Side(first, first + row, blocks, totals, memo)
     right = Side(first + 2 * row, first + 3 * row, blocks + block, totals + memory[0].itemsize, memo + 24)
-    return Scratch(
-        left, right, first + 4 * row, first + 5 * row, first + 6 * row, first + 7 * row, first + 8 * row, odd
-    )
+    weights, terms = first + 4 * row, first + 5 * row
+    a, b, total = first + 6 * row, first + 7 * row, first + 8 * row
+    return Scratch(left, right, weights, memo + 48, terms, a, b, total, odd)
 
 
 @inline
@@ -165,7 +168,7 @@ def measure(
         odd |= scan(w)[1]
     t = view(scratch.terms, m, precision)
     if not job.normalize:
-        odd |= _fill_and_check_terms(kind, t, x, y)
+        odd |= fill_and_check_terms(kind, t, x, y)
     else:
         if odd != 0 or totals == ONLY_TOTALS or (totals == OWN_TOTALS and (p_total == 0.0 or q_total == 0.0)):
             return p_total, q_total, job.zero, odd  # nothing is left to tell but the totals
@@ -182,7 +185,7 @@ def measure(
     for i in range(len(w)):
         t[i] = w[i] * t[i] if w[i] > 0 else w[i]
     total = scan(t)[0]
-    if job.normalize and len(w) == 0 and total < SMALL * p_total and refine(kind, t, x, y, 0, 1):
+    if job.normalize and len(w) == 0 and total < SMALL * p_total and refine(kind, t, x, y):
         total = scan(t)[0]
     return p_total, q_total, total, odd
 
@@ -249,8 +252,8 @@ def _fill_terms(kind, t, x, y, a, b):
 
 
 @inline
-def _fill_and_check_terms(kind, t, x, y):
-    # In one pass: where no totals are needed, no pass before this one has seen the bins.
+def fill_and_check_terms(kind: Any, t: Any, x: Any, y: Any) -> Any:
+    """Write the terms of the bins (x, y) to t; return whether some are odd: no pass before this one has seen them."""
     one = type(t[0])(1.0)
     seen = odd_bits(one)
     for i in range(len(t)):

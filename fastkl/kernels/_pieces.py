@@ -11,6 +11,7 @@ import numpy as np
 
 from fastkl.kernels._jit import entry, inline
 from fastkl.kernels._logratio import odd_bits
+from fastkl.kernels._memory import keep
 from fastkl.kernels._piece import PIECE, is_moderate, is_staged, job_of, measure, memory_for, open_block, scratch_in
 from fastkl.kernels._terms import bin_term, follows_chain_rule, is_in_units_of_p, is_refined, scales, wide_term
 from fastkl.kernels._wide import NOTHING, add, add_exactly, divide, join, normal
@@ -42,6 +43,7 @@ def pieces(kind, zero, p, q, w, shape, n, start, stop, first, last, normalize, p
         for row in range(start, stop):
             for k in range(first, last):
                 _fill(kind, job, scratch, start, row, k, totals, given[row - start], records[row - start, k])
+    keep(memory)
 
 
 @inline

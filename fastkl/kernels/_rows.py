@@ -3,6 +3,7 @@
 import numpy as np
 
 from fastkl.kernels._jit import entry
+from fastkl.kernels._memory import keep
 from fastkl.kernels._piece import OWN_TOTALS, job_of, measure, memory_for, open_block, scratch_in
 from fastkl.kernels._terms import is_in_units_of_p
 
@@ -11,8 +12,8 @@ from fastkl.kernels._terms import is_in_units_of_p
 def rows(kind, zero, p, q, w, shape, n, start, stop, normalize, pseudocount, factor, out, todo):
     """Write to ``out`` the divergences, times ``factor``, of the rows from ``start`` to ``stop`` that are ``todo``.
 
-    The arithmetic has the precision of ``zero``. Rows with bins or totals that the fast loops can't take, or invalid
-    ones, are left as they are and stay todo.
+    ``out`` and ``todo`` begin with the row ``start``. The arithmetic has the precision of ``zero``. Rows with bins or
+    totals that the fast loops can't take, or invalid ones, are left as they are and stay todo.
     """
     job = job_of(zero, p, q, w, shape, n, normalize, pseudocount)
     memory = memory_for(job, n)
@@ -22,13 +23,14 @@ def rows(kind, zero, p, q, w, shape, n, start, stop, normalize, pseudocount, fac
     while block_row < stop:
         block_stop = open_block(job, scratch, block_row, stop, 0)
         for row in range(block_row, block_stop):
-            if todo[row]:
+            if todo[row - start]:
                 p_total, q_total, total, odd = measure(kind, job, scratch, block_row, row, 0, OWN_TOTALS, 1.0, 1.0)
                 if odd == 0 and not (normalize and (p_total == 0.0 or q_total == 0.0)):
                     value = np.float64(total) / np.float64(p_total) if in_units_of_p else np.float64(total)
-                    out[row] = factor * value
-                    todo[row] = 0
+                    out[row - start] = factor * value
+                    todo[row - start] = 0
         block_row = block_stop
+    keep(memory)
 
 
 @entry

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastkl.kernels._jit import address_of, entry, inline
 from fastkl.kernels._load import ALONG_ROWS, BIN_STEP, CONVERTER, ROW_STEPS, row_address
-from fastkl.kernels._memory import call, view
+from fastkl.kernels._memory import call, keep, view
 from fastkl.kernels._transpose import transpose
 
 STAGE = 32768  # items: with two operands, half of a second-level cache of 1 MiB
@@ -60,5 +60,6 @@ def _stager(precision: Any) -> Callable[..., None]:
                 source = address + (i + k) * layout[BIN_STEP]
                 call(layout[CONVERTER], (source, row_step, count, runs.ctypes.data + k * run_bytes))
             transpose(runs.ctypes.data, run_bytes, together, count, block[i:], staged_width(m))
+        keep(runs)
 
     return stage

@@ -167,28 +167,28 @@ def _scale_both_to_one(kind, p_total, q_total):
     return one / p_total, one / q_total
 
 
-def refine(kind: Any, t: Any, x: Any, y: Any, first: Any, step: Any) -> Any:
+def refine(kind: Any, t: Any, x: Any, y: Any) -> Any:
     """Recompute those terms of one normalised row that its totals' rounding hurts; false where there is none.
 
-    The row's bins are the items ``first``, ``first + step``, ... of the arrays; only rows of a small sum are asked for.
+    Only rows of a small sum are asked for.
     """
-    return _REFINE[type(kind)](kind, t, x, y, first, step)
+    return _REFINE[type(kind)](kind, t, x, y)
 
 
-def _refine_nothing(kind, t, x, y, first, step):
+def _refine_nothing(kind, t, x, y):
     return False
 
 
-def _refine_dominant_bin(kind, t, x, y, first, step):
+def _refine_dominant_bin(kind, t, x, y):
     # Where one bin holds nearly all of q, its -log Q is that of 1 less a little, and the little is lost in the
     # rounding of Q. From the sum of the others it is log1p(others / y), without loss; and exactly 0 for a histogram
     # of one bin.
-    largest = first
-    for i in range(first, len(y), step):
+    largest = 0
+    for i in range(len(y)):
         if y[i] > y[largest]:
             largest = i
     others = y[largest] - y[largest]
-    for i in range(first, len(y), step):
+    for i in range(len(y)):
         if i != largest:
             others += y[i]
     if not others < y[largest]:

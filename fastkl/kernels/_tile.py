@@ -1,14 +1,20 @@
-"""Rows too short to fill vectors of their own: many side by side, one in each lane, bin after bin."""
+"""Rows too short to fill vectors of their own: many at a time, as one run of bins.
+
+Rows that follow each other in memory are read in place, whatever their length: terms are computed bin by bin, and only
+the totals (`_lanes.row_totals`) know where a row ends.
+"""
 
 import numpy as np
 
 from fastkl.kernels._jit import entry, inline
-from fastkl.kernels._load import ADDRESS, BIN_STEP, CONVERTER, ROW_STEPS, row_address
+from fastkl.kernels._lanes import row_totals, spread
+from fastkl.kernels._load import ADDRESS, ALONG_ROWS, BIN_STEP, CONVERTER, ROW_STEPS, load, row_address
 from fastkl.kernels._logratio import odd_bits
-from fastkl.kernels._memory import call, prefetch, view
+from fastkl.kernels._memory import call, keep, prefetch, view
 from fastkl.kernels._piece import (
     LINE,
     SMALL,
+    fill_and_check_terms,
     is_moderate,
     job_of,
     layout_of,
@@ -19,8 +25,10 @@ from fastkl.kernels._piece import (
 from fastkl.kernels._terms import bin_term, is_in_units_of_p, refine, scales
 from fastkl.kernels._transpose import transpose
 
-TILE_BINS = 32  # the most bins of a short row
+TILE_BINS = 64  # the most bins of a short row
 _TILE = 1024  # bins of all rows of a tile
+# Bytes of terms that are computed while memory is asked for as many.
+_CHUNK = 512
 
 
 @entry
@@ -31,79 +39,184 @@ def tiles(kind, zero, p, q, w, shape, n, start, stop, normalize, pseudocount, fa
     scratch = scratch_in(memory, _TILE)
     row = start
     while row < stop:
-        row = _tile(kind, job, scratch, row, stop, factor, out, todo)
+        row = _tile(kind, job, scratch, row, stop, factor, out[row - start :], todo[row - start :])
+    keep(memory)
 
 
 @inline
 def _tile(kind, job, scratch, row, stop, factor, out, todo):
-    n, shape, precision = job.n, shape_of(job), type(job.zero)
-    p, q, weights = layout_of(job, job.p), layout_of(job, job.q), layout_of(job, job.w)
-    innermost = shape[len(shape) - 1]
+    n, precision, innermost = job.n, type(job.zero), shape_of(job)[job.dimensions - 1]
     count = min(_TILE // max(n, 1), stop - row, innermost - row % innermost)
     size = n * count
-    x, y = view(scratch.left.bins, size, precision), view(scratch.right.bins, size, precision)
-    t, w = view(scratch.terms, size, precision), view(scratch.weights, size if weights[ADDRESS] else 0, precision)
-    p_total, q_total = view(scratch.left.products, count, precision), view(scratch.right.products, count, precision)
-    a, b, total = (
-        view(scratch.a, count, precision),
-        view(scratch.b, count, precision),
-        view(scratch.total, count, precision),
-    )
     odd = view(scratch.odd, count, np.int64)
     odd[:] = 0
+    weights = layout_of(job, job.w)
+    w = view(scratch.weights, size if weights[ADDRESS] else 0, precision)
     if len(w):
-        _gather(weights, shape, row, n, count, w)
-        _check_and_sum(odd, p_total, w)
-    _gather(p, shape, row, n, count, x)
-    _gather(q, shape, row, n, count, y)
-    _check_and_sum(odd, p_total, x)
-    _check_and_sum(odd, q_total, y)
+        w = _read(job, job.w, row, count, scratch.weights, scratch.weight_memo, scratch.terms)
+        _check(odd, w, n)
+    x = _read(job, job.p, row, count, scratch.left.bins, scratch.left.memo, scratch.terms)
+    y = _read(job, job.q, row, count, scratch.right.bins, scratch.right.memo, scratch.terms)
+    x_ahead, y_ahead = x.ctypes.data + size * x.itemsize, y.ctypes.data + size * x.itemsize
     if job.pseudocount > 0.0:
-        x += type(x[0])(job.pseudocount)
-        y += type(x[0])(job.pseudocount)
-        _check_and_sum(odd, p_total, x)
-        _check_and_sum(odd, q_total, y)
+        x = _with_pseudocount(job, odd, x, scratch.left)
+        y = _with_pseudocount(job, odd, y, scratch.right)
+    t, total = view(scratch.terms, size, precision), view(scratch.total, count, precision)
+    p_total, q_total = view(scratch.left.products, count, precision), view(scratch.right.products, count, precision)
+    a, b = view(scratch.a, size, precision), view(scratch.b, size, precision)
     if job.normalize:
-        if len(w):
-            _sum_weighted(p_total, x, w)
-            _sum_weighted(q_total, y, w)
-            _check_products(odd, x, w)
-            _check_products(odd, y, w)
-        for r in range(count):
-            a[r], b[r] = scales(kind, p_total[r], q_total[r])
-            odd[r] |= np.int64(not (is_moderate(a[r]) & is_moderate(b[r])))
-    else:
-        a[:] = 1
-        b[:] = 1
-    _fill_and_sum_terms(
-        kind,
-        t,
-        total,
-        x,
-        y,
-        a,
-        b,
-        _next_tile(p, shape, row, count, x),
-        _next_tile(q, shape, row, count, y),
-    )
-    if len(w):
-        _sum_weighted(total, t, w)
+        _sum_bins(odd, p_total, x, w, t)
+        _sum_bins(odd, q_total, y, w, t)
+        _spread_scales(kind, odd, p_total, q_total, total, a, b)
+    if _fill_terms_ahead(kind, t, x, y, a, b, job.normalize, x_ahead, y_ahead):
+        _find_odd_rows(odd, x, n)
+        _find_odd_rows(odd, y, n)
+    _weigh(t, w, t)
+    row_totals(scratch.terms, n, count, total)
     if job.normalize and len(w) == 0:
-        for r in range(count):
-            if total[r] < SMALL * p_total[r] and refine(kind, t, x, y, r, count):
-                total[r] = 0
-                for i in range(r, len(t), count):
-                    total[r] += t[i]
-    _finish(
-        job.normalize and is_in_units_of_p(kind),
-        total,
-        p_total,
-        odd,
-        factor,
-        out[row : row + count],
-        todo[row : row + count],
-    )
+        _refine_rows(kind, t, total, x, y, p_total, view(scratch.a, 1, precision))
+    is_divided = job.normalize and is_in_units_of_p(kind)
+    _finish(is_divided, total, p_total, odd, factor, out[:count], todo[:count])
     return row + count
+
+
+@inline
+def _read(job, operand, row, count, buffer_address, memo_address, spare):
+    """The bins of ``count`` rows, one row after the other: in place, or in the buffer."""
+    layout, n, precision = layout_of(job, operand), job.n, type(job.zero)
+    address, converter = row_address(layout, shape_of(job), row), layout[CONVERTER]
+    row_step = layout[ROW_STEPS + job.dimensions - 1]
+    bin_step = layout[BIN_STEP] if n > 1 else row_step
+    buffer = view(buffer_address, n * count, precision)
+    if converter == 0 and (count == 1 or row_step == n * buffer.itemsize):
+        return view(address, n * count, precision)
+    memo = view(memo_address, 3, np.int64)
+    if row_step == 0:
+        # One row for all: the buffer has it from the last tile.
+        if memo[0] != address or memo[1] < count or job.pseudocount > 0.0:
+            _copy(buffer[:n], load(converter, address, bin_step, n, buffer))
+            _repeat(buffer, n)
+            memo[0], memo[1] = address, count
+    elif converter != 0 and row_step == n * bin_step:
+        call(converter, (address, bin_step, n * count, buffer_address))
+    elif layout[ALONG_ROWS]:
+        transpose(address, bin_step, n, count, buffer, n)
+    elif converter != 0 and abs(row_step) < abs(bin_step):
+        for i in range(n):
+            call(converter, (address + i * bin_step, row_step, count, spare + i * count * buffer.itemsize))
+        transpose(spare, count * buffer.itemsize, n, count, buffer, n)
+    else:
+        for r in range(count):
+            bins = buffer[r * n : (r + 1) * n]
+            _copy(bins, load(converter, address + r * row_step, bin_step, n, bins))
+    return buffer
+
+
+@inline
+def _copy(to, values):
+    for i in range(len(to)):
+        to[i] = values[i]
+
+
+@inline
+def _repeat(buffer, n):
+    # The first n items until the end.
+    done = n
+    while 0 < done < len(buffer):
+        more = min(done, len(buffer) - done)
+        _copy(buffer[done : done + more], buffer[:more])
+        done += more
+
+
+@inline
+def _with_pseudocount(job, odd, x, side):
+    _check(odd, x, job.n)
+    sums = view(side.bins, len(x), type(job.zero))
+    for i in range(len(x)):
+        sums[i] = x[i] + type(job.zero)(job.pseudocount)
+    return sums
+
+
+@inline
+def _sum_bins(odd, totals, x, w, products):
+    count = len(totals)
+    if len(w):
+        _weigh(products, w, x)
+        _check(odd, products, len(x) // count)
+        row_totals(products.ctypes.data, len(x) // count, count, totals)
+    else:
+        row_totals(x.ctypes.data, len(x) // count, count, totals)
+
+
+@inline
+def _weigh(products, w, x):
+    # A weight of zero hides an infinite term.
+    for i in range(len(w)):
+        products[i] = w[i] * x[i] if w[i] > 0 else w[i]
+
+
+@inline
+def _spread_scales(kind, odd, p_total, q_total, scale, a, b):
+    """Write the scales of each row to all its bins."""
+    for r in range(len(odd)):
+        scale[r], q_total[r] = scales(kind, p_total[r], q_total[r])
+        odd[r] = odd[r] if is_moderate(scale[r]) & is_moderate(q_total[r]) else 1
+    n, count = len(b) // len(odd), len(odd)
+    if not is_in_units_of_p(kind):
+        spread(a.ctypes.data, n, count, scale)
+    spread(b.ctypes.data, n, count, q_total)
+
+
+@inline
+def _fill_terms_ahead(kind, t, x, y, a, b, is_scaled, x_ahead, y_ahead):
+    """Write the terms, while memory fetches what lies at two addresses; return whether any bin is odd."""
+    chunk = _CHUNK // t.itemsize
+    seen = np.int64(0)
+    for start in range(0, len(t), chunk):
+        stop = min(start + chunk, len(t))
+        for line in range(start * t.itemsize, stop * t.itemsize, LINE):
+            prefetch(x_ahead + line)
+            prefetch(y_ahead + line)
+        if is_scaled:
+            seen |= _fill_scaled_terms(kind, t[start:stop], x[start:stop], y[start:stop], a[start:stop], b[start:stop])
+        else:
+            seen |= fill_and_check_terms(kind, t[start:stop], x[start:stop], y[start:stop])
+    return seen != 0
+
+
+@inline
+def _fill_scaled_terms(kind, t, x, y, a, b):
+    seen = odd_bits(t.dtype.type(1))
+    for i in range(len(t)):
+        seen = type(seen)(seen | odd_bits(x[i]) | odd_bits(y[i]))
+        t[i] = bin_term(kind, x[i], y[i], a[i], b[i])
+    return np.int64(seen)
+
+
+@inline
+def _check(odd, x, n):
+    seen = odd_bits(x.dtype.type(1))
+    for i in range(len(x)):
+        seen = type(seen)(seen | odd_bits(x[i]))
+    if seen:
+        _find_odd_rows(odd, x, n)
+
+
+@inline
+def _find_odd_rows(odd, x, n):
+    for r in range(len(odd)):
+        for i in range(r * n, (r + 1) * n):
+            odd[r] |= odd_bits(x[i])
+
+
+@inline
+def _refine_rows(kind, t, total, x, y, p_total, refined):
+    n = len(t) // len(total)
+    for r in range(len(total)):
+        first, last = r * n, (r + 1) * n
+        if total[r] < SMALL * p_total[r] and refine(kind, t[first:last], x[first:last], y[first:last]):
+            row_totals(t[first:last].ctypes.data, n, 1, refined)
+            total[r] = refined[0]
 
 
 @inline
@@ -113,73 +226,3 @@ def _finish(divide, total, p_total, odd, factor, out, todo):
         is_done = (odd[r] == 0) & (todo[r] != 0)
         out[r] = factor * value if is_done else out[r]
         todo[r] = 0 if is_done else todo[r]
-
-
-@inline
-def _fill_and_sum_terms(kind, t, total, x, y, a, b, x_ahead, y_ahead):
-    # Memory fetches the next tile meanwhile.
-    count = len(a)
-    total[:] = 0
-    for i in range(len(t) // count):
-        for line in range(i * count * t.itemsize, (i + 1) * count * t.itemsize, LINE):
-            prefetch(x_ahead + line)
-            prefetch(y_ahead + line)
-        first, last = i * count, (i + 1) * count
-        _fill_and_sum_lanes(kind, t[first:last], total, x[first:last], y[first:last], a, b)
-
-
-@inline
-def _fill_and_sum_lanes(kind, t, total, x, y, a, b):
-    for r in range(len(t)):
-        t[r] = bin_term(kind, x[r], y[r], a[r], b[r])
-        total[r] += t[r]
-
-
-@inline
-def _gather(operand, shape, row, n, count, out):
-    address, row_step = row_address(operand, shape, row), operand[ROW_STEPS + len(shape) - 1]
-    if operand[CONVERTER] == 0:
-        transpose(address, row_step, count, n, out, count)
-        return
-    for i in range(n):
-        lanes = out.ctypes.data + i * count * out.itemsize
-        call(operand[CONVERTER], (address + i * operand[BIN_STEP], row_step, count, lanes))
-
-
-@inline
-def _next_tile(operand, shape, row, count, x):
-    # What to ask memory for meanwhile: the rows after these where they are read in place, else nothing new.
-    if operand[CONVERTER]:
-        return np.int64(x.ctypes.data)
-    return row_address(operand, shape, row) + count * operand[ROW_STEPS + len(shape) - 1]
-
-
-@inline
-def _check_products(odd, x, w):
-    count = len(odd)
-    for i in range(len(x) // count):
-        lanes, weights = x[i * count : (i + 1) * count], w[i * count : (i + 1) * count]
-        for r in range(count):
-            odd[r] |= odd_bits(weights[r] * lanes[r])
-
-
-@inline
-def _check_and_sum(odd, total, x):
-    count = len(total)
-    total[:] = 0
-    for i in range(len(x) // count):
-        lanes = x[i * count : (i + 1) * count]
-        for r in range(count):
-            odd[r] |= odd_bits(lanes[r])
-            total[r] += lanes[r]
-
-
-@inline
-def _sum_weighted(total, x, w):
-    # A weight of zero hides an infinite term.
-    count = len(total)
-    total[:] = 0
-    for i in range(len(x) // count):
-        lanes, weights = x[i * count : (i + 1) * count], w[i * count : (i + 1) * count]
-        for r in range(count):
-            total[r] += weights[r] * lanes[r] if weights[r] > 0 else weights[r]
