@@ -2,7 +2,7 @@
 
 ::
 
-    _rows    rows of up to PIECE bins     _tile   rows of few bins, side by side
+    _rows    rows of up to PIECE bins     _tile   rows of few bins, as one run of bins
     _columns rows that lie side by side   _careful  what the fast loops can't take
     _pieces  longer rows, piece by piece
        |                                     |
