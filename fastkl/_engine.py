@@ -40,16 +40,14 @@ def run(
     rows, bins = batch.rows, batch.bins
     out = np.empty(rows)
     workers = _workers(rows * bins, threads)
-    if bins <= kernels.PIECE:
-        chunk = max(1, _CHUNK // max(bins, 1))
+    if bins <= _CHUNK:
+        fill, chunk = engine.rows if bins <= kernels.PIECE else engine.long_rows, engine.rows_in_chunk
         if rows <= chunk:
-            engine.rows(0, rows, out)
+            fill(0, rows, out)
         else:
-            for_each_chunk(
-                lambda k: engine.rows(k * chunk, min((k + 1) * chunk, rows), out), -(-rows // chunk), workers
-            )
+            for_each_chunk(lambda k: fill(k * chunk, min((k + 1) * chunk, rows), out), -(-rows // chunk), workers)
     else:
-        _run_long_rows(engine, rows, out, workers)
+        _share_rows(engine, rows, out, workers)
     return out, engine.found_invalid
 
 
@@ -124,16 +122,15 @@ def _workers(work: int, threads: int | None) -> int:
     return min(available_cpus() if threads is None else threads, max(1, work // _BINS_PER_THREAD))
 
 
-def _run_long_rows(engine: "_Engine", rows: int, out: npt.NDArray[np.float64], workers: int) -> None:
-    pieces = -(-engine.bins // kernels.PIECE)
-    together = max(kernels.STAGE // (kernels.PIECE + 8) if engine.is_staged else 1, _CHUNK // engine.bins)
+def _share_rows(engine: "_Engine", rows: int, out: npt.NDArray[np.float64], workers: int) -> None:
+    """Compute rows that are longer than a chunk, each by all threads."""
+    pieces, together = engine.pieces_in_row, engine.rows_in_chunk
     pieces_in_chunk = max(1, _CHUNK // kernels.PIECE // together)
     # Rows in groups, so that the records stay few, of so many bins that the threads seldom wait for each other.
     group = together * max(1, _GROUP // (together * engine.bins))
     for start in range(0, rows, group):
         stop = min(start + group, rows)
-        records = np.zeros((stop - start, pieces, kernels.RECORD))
-        given = np.zeros((stop - start, 4))
+        records, given = engine.records_of(stop - start)
         chunks = [
             (row, min(row + together, stop), first, min(first + pieces_in_chunk, pieces))
             for row in range(start, stop, together)
@@ -145,9 +142,7 @@ def _run_long_rows(engine: "_Engine", rows: int, out: npt.NDArray[np.float64], w
             for_each_chunk(work, len(chunks), workers)
             if totals == kernels.ONLY_TOTALS:
                 kernels.join_totals(records, given)
-        options = engine.options
-        kernels.join_pieces(options.kind, options.normalize, options.factor, records, out[start:stop])
-        engine.found_invalid |= bool(np.isnan(out[start:stop]).any())
+        engine.join(records, out[start:stop])
 
 
 class _Engine:
@@ -172,8 +167,16 @@ class _Engine:
         )
 
     @property
-    def is_staged(self) -> bool:
-        return any(layout[kernels.STAGER] for layout in self.layouts[self.precisions[0]][:2])
+    def pieces_in_row(self) -> int:
+        """Pieces of which a row has records."""
+        return max(1, -(-self.bins // kernels.PIECE))
+
+    @property
+    def rows_in_chunk(self) -> int:
+        """Rows that are computed together: at least as many as are staged together."""
+        is_staged = any(layout[kernels.STAGER] for layout in self.layouts[self.precisions[0]][:2])
+        staged = kernels.STAGE // (kernels.PIECE + 8) if is_staged and self.bins > kernels.PIECE else 1
+        return max(staged, _CHUNK // max(self.bins, 1))
 
     def _layouts(self, precision: np.dtype[Any]) -> list[npt.NDArray[np.int64]]:
         layouts = [self.batch.layout(index, precision) for index in range(len(self.batch.operands))]
@@ -205,27 +208,33 @@ class _Engine:
 
     def _rows_carefully(self, start: int, stop: int, out: npt.NDArray[np.float64], left: npt.NDArray[np.intp]) -> None:
         o = self.options
-        records = np.zeros((stop - start, 1, kernels.RECORD))
+        records, given = self.records_of(stop - start)
         records[left, 0, kernels.STATE] = kernels.TODO
-        values, given = np.empty(stop - start), np.zeros((stop - start, 4))
-        operands = self._operands(_DOUBLE)
-        kernels.careful_pieces(
-            o.kind,
-            *operands,
-            self.bins,
-            start,
-            stop,
-            0,
-            1,
-            o.normalize,
-            o.pseudocount,
-            kernels.OWN_TOTALS,
-            given,
-            records,
-        )
-        kernels.join_pieces(o.kind, o.normalize, o.factor, records, values)
-        out[left] = values[left]
-        if np.isnan(values[left]).any():
+        where = (self.bins, start, stop, 0, 1, o.normalize, o.pseudocount, kernels.OWN_TOTALS, given, records)
+        kernels.careful_pieces(o.kind, *self._operands(_DOUBLE), *where)
+        values = np.empty(len(left))
+        self.join(records[left], values)
+        out[left] = values
+
+    def long_rows(self, start: int, stop: int, out: npt.NDArray[np.float64]) -> None:
+        """Compute rows of several pieces."""
+        records, given = self.records_of(stop - start)
+        for totals in self.rounds:
+            records[:, :, kernels.STATE] = kernels.TODO
+            self.pieces(start, stop, 0, self.pieces_in_row, totals, given, records, start)
+            if totals == kernels.ONLY_TOTALS:
+                kernels.join_totals(records, given)
+        self.join(records, out[start:stop])
+
+    def records_of(self, rows: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Empty records of the pieces of so many rows, and room for their totals."""
+        return np.zeros((rows, self.pieces_in_row, kernels.RECORD)), np.zeros((rows, 4))
+
+    def join(self, records: npt.NDArray[np.float64], out: npt.NDArray[np.float64]) -> None:
+        """Compute rows from the records of their pieces."""
+        o = self.options
+        kernels.join_pieces(o.kind, o.normalize, o.factor, records, out)
+        if np.isnan(out).any():
             self.found_invalid = True
 
     def pieces(

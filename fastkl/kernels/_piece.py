@@ -29,6 +29,7 @@ SMALL = np.float32(0.25)
 _CHUNK, LINE, _LEAST_AHEAD = 512, 64, 4096
 # Items after each buffer, so that vectors may be written whole.
 _ROOM = 16
+MEMO = 4  # items of what is known of the piece that was read last
 
 
 class Job(NamedTuple):
@@ -56,7 +57,7 @@ class Side(NamedTuple):
     products: Any  # weights times bins
     block: Any  # staged rows
     total: Any
-    memo: Any  # addresses of the bins and of the weights, odd
+    memo: Any  # addresses of the bins and of the weights, odd, number of bins
 
 
 class Scratch(NamedTuple):
@@ -97,7 +98,7 @@ def shape_of(job: Any) -> Any:
 def memory_for(job: Any, size: Any) -> Any:
     """The memory of a `Scratch`, for ``size`` bins at a time: items of the kernels' precision, and integers."""
     staged = STAGE if is_staged(job) else 0
-    return np.empty(9 * (size + _ROOM) + 2 + 2 * staged, type(job.zero)), np.zeros(size + 9, np.int64)
+    return np.empty(9 * (size + _ROOM) + 2 + 2 * staged, type(job.zero)), np.zeros(size + 3 * MEMO, np.int64)
 
 
 @inline
@@ -111,10 +112,10 @@ def scratch_in(memory: Any, size: Any) -> Any:
     odd = np.int64(memory[1].ctypes.data)
     memo = odd + 8 * size
     left = Side(first, first + row, blocks, totals, memo)
-    right = Side(first + 2 * row, first + 3 * row, blocks + block, totals + memory[0].itemsize, memo + 24)
+    right = Side(first + 2 * row, first + 3 * row, blocks + block, totals + memory[0].itemsize, memo + 8 * MEMO)
     weights, terms = first + 4 * row, first + 5 * row
     a, b, total = first + 6 * row, first + 7 * row, first + 8 * row
-    return Scratch(left, right, weights, memo + 48, terms, a, b, total, odd)
+    return Scratch(left, right, weights, memo + 16 * MEMO, terms, a, b, total, odd)
 
 
 @inline
@@ -140,7 +141,7 @@ def _stage(job, operand, row, count, first, m, side):
     layout = layout_of(job, operand)
     if layout[STAGER]:
         call(layout[STAGER], (operand, job.shape, job.dimensions, row, count, first, m, side.block))
-        view(side.memo, 3, np.int64)[0] = 0
+        view(side.memo, MEMO, np.int64)[0] = 0
 
 
 @inline
@@ -206,8 +207,8 @@ def _read(job, address, converter, step, m, w, w_address, side):
     # (bins, total, odd). The piece that was read last is not read again: one row may meet many.
     in_place = converter == 0 and job.pseudocount == 0.0
     x = view(address if in_place else side.bins, m, type(job.zero))
-    memo, known_total = view(side.memo, 3, np.int64), view(side.total, 1, type(job.zero))
-    if address == memo[0] and w_address == memo[1]:
+    memo, known_total = view(side.memo, MEMO, np.int64), view(side.total, 1, type(job.zero))
+    if address == memo[0] and w_address == memo[1] and m == memo[3]:
         return x, known_total[0], memo[2]
     odd = np.int64(0)
     if not in_place:
@@ -227,7 +228,7 @@ def _read(job, address, converter, step, m, w, w_address, side):
     elif job.normalize:
         total, bins_odd = scan(x)
         odd |= bins_odd
-    memo[0], memo[1], memo[2], known_total[0] = address, w_address, odd, total
+    memo[0], memo[1], memo[2], memo[3], known_total[0] = address, w_address, odd, m, total
     return x, total, odd
 
 

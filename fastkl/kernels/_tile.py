@@ -13,6 +13,7 @@ from fastkl.kernels._logratio import odd_bits
 from fastkl.kernels._memory import call, keep, prefetch, view
 from fastkl.kernels._piece import (
     LINE,
+    MEMO,
     SMALL,
     fill_and_check_terms,
     is_moderate,
@@ -90,7 +91,7 @@ def _read(job, operand, row, count, buffer_address, memo_address, spare):
     buffer = view(buffer_address, n * count, precision)
     if converter == 0 and (count == 1 or row_step == n * buffer.itemsize):
         return view(address, n * count, precision)
-    memo = view(memo_address, 3, np.int64)
+    memo = view(memo_address, MEMO, np.int64)
     if row_step == 0:
         # One row for all: the buffer has it from the last tile.
         if memo[0] != address or memo[1] < count or job.pseudocount > 0.0:
