@@ -1,6 +1,7 @@
 """What is wrong with an argument, in one sentence."""
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -21,16 +22,56 @@ def check_base(base: float | None) -> float:
     """The factor that turns nats into the unit of ``base``."""
     if base is None:
         return 1.0
-    if not (base > 0 and base != 1 and math.isfinite(base)):
+    if not (_is_finite(base) and base > 0 and base != 1):
         raise ValueError(f"base must be a positive number other than 1, or None for nats, not {base!r}")
     return 1.0 / math.log(base)
 
 
 def check_pseudocount(pseudocount: float) -> float:
     """``pseudocount`` as a float."""
-    if not (pseudocount >= 0 and math.isfinite(pseudocount)):
+    if not (_is_finite(pseudocount) and pseudocount >= 0):
         raise ValueError(f"pseudocount must be a finite number >= 0, not {pseudocount!r}")
     return float(pseudocount)
+
+
+def check_fraction(name: str, value: float) -> float:
+    """``value`` as a float between 0 and 1."""
+    if not (_is_finite(value) and 0 < value < 1):
+        raise ValueError(f"{name} must be a number between 0 and 1, not {value!r}")
+    return float(value)
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except (TypeError, OverflowError):  # no number, or an integer that no double holds
+        return False
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """``value`` as a bool."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+    return bool(value)
+
+
+def check_axis(axis: Any) -> int:
+    """``axis`` as an integer."""
+    try:
+        return operator.index(axis)
+    except TypeError:
+        raise TypeError(f"axis must be an integer, not {axis!r}") from None
+
+
+def check_out(out: Any, shape: tuple[int, ...]) -> None:
+    """Raise unless results of that shape can be written to ``out``."""
+    if not isinstance(out, np.ndarray) or out.shape != shape:
+        found = f"shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise ValueError(f"out must be an array of shape {shape}, not {found}")
+    if out.dtype.kind != "f":
+        raise TypeError(f"out has dtype {out.dtype}; divergences are floats")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only")
 
 
 def check_threads(threads: int | None) -> None:

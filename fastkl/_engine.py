@@ -20,7 +20,7 @@ _BINS_PER_THREAD = 1 << 17
 _DOUBLE = np.dtype(np.float64)
 
 
-class Options(NamedTuple):
+class Question(NamedTuple):
     """What a kernel is told beside its operands."""
 
     kind: Any
@@ -30,13 +30,13 @@ class Options(NamedTuple):
 
 
 def run(
-    batch: Batch, options: Options, precision: np.dtype[Any], threads: int | None
+    batch: Batch, question: Question, precision: np.dtype[Any], threads: int | None
 ) -> tuple[npt.NDArray[np.float64], bool]:
     """The divergences of a batch of p, q and maybe weights, in the order of memory, and whether any row is invalid.
 
     Those rows are NaN.
     """
-    engine = _Engine(batch, options, precision)
+    engine = _Engine(batch, question, precision)
     rows, bins = batch.rows, batch.bins
     out = np.empty(rows)
     workers = _workers(rows * bins, threads)
@@ -80,9 +80,9 @@ _single = _Single()
 _DOUBLE_ZERO = np.float64(0.0)
 
 
-def run_single(p: npt.NDArray[Any], q: npt.NDArray[Any], options: Options) -> Any:
+def run_single(p: npt.NDArray[Any], q: npt.NDArray[Any], question: Question) -> Any:
     """The divergence of one pair of short contiguous float64 rows; None where the fast loops can't tell."""
-    s, o = _single, options
+    s, o = _single, question
     s.p[0], s.q[0] = kernels.addresses(p, q)
     s.todo[0] = 1
     n = p.size
@@ -148,13 +148,13 @@ def _share_rows(engine: "_Engine", rows: int, out: npt.NDArray[np.float64], work
 class _Engine:
     """The kernels bound to a batch: each method does a chunk, and by slower loops what the fast ones leave."""
 
-    def __init__(self, batch: Batch, options: Options, precision: np.dtype[Any]) -> None:
-        self.batch, self.options, self.bins = batch, options, batch.bins
+    def __init__(self, batch: Batch, question: Question, precision: np.dtype[Any]) -> None:
+        self.batch, self.question, self.bins = batch, question, batch.bins
         self.shape, self.found_invalid = np.array(batch.merged, np.int64), False
         self.precisions = [precision] if precision == _DOUBLE else [precision, _DOUBLE]
         self.layouts = {precision: self._layouts(precision)}
         self.rounds = [kernels.OWN_TOTALS]
-        if options.normalize and not kernels.follows_chain_rule(options.kind):
+        if question.normalize and not kernels.follows_chain_rule(question.kind):
             self.rounds = [kernels.ONLY_TOTALS, kernels.GIVEN_TOTALS]
 
         turned = [batch.is_turned(index) for index in (0, 1)]
@@ -162,8 +162,8 @@ class _Engine:
             any(turned)
             and all(turned[index] or batch.steps[index][-1] == 0 for index in (0, 1))
             and len(batch.operands) == 2
-            and options.pseudocount == 0.0
-            and not kernels.is_refined(options.kind)
+            and question.pseudocount == 0.0
+            and not kernels.is_refined(question.kind)
         )
 
     @property
@@ -190,7 +190,7 @@ class _Engine:
 
     def rows(self, start: int, stop: int, out: npt.NDArray[np.float64]) -> None:
         """Compute rows of one piece."""
-        o, out, todo = self.options, out[start:stop], np.ones(stop - start, np.uint8)
+        o, out, todo = self.question, out[start:stop], np.ones(stop - start, np.uint8)
         for precision in self.precisions:
             operands = self._operands(precision)
             where: tuple[Any, ...]
@@ -207,7 +207,7 @@ class _Engine:
         self._rows_carefully(start, stop, out, np.flatnonzero(todo))
 
     def _rows_carefully(self, start: int, stop: int, out: npt.NDArray[np.float64], left: npt.NDArray[np.intp]) -> None:
-        o = self.options
+        o = self.question
         records, given = self.records_of(stop - start)
         records[left, 0, kernels.STATE] = kernels.TODO
         where = (self.bins, start, stop, 0, 1, o.normalize, o.pseudocount, kernels.OWN_TOTALS, given, records)
@@ -232,7 +232,7 @@ class _Engine:
 
     def join(self, records: npt.NDArray[np.float64], out: npt.NDArray[np.float64]) -> None:
         """Compute rows from the records of their pieces."""
-        o = self.options
+        o = self.question
         kernels.join_pieces(o.kind, o.normalize, o.factor, records, out)
         if np.isnan(out).any():
             self.found_invalid = True
@@ -249,7 +249,7 @@ class _Engine:
         origin: int,
     ) -> None:
         """Fill the records of some pieces of some rows; ``given`` and ``records`` begin with the row ``origin``."""
-        o = self.options
+        o = self.question
         records, given = records[start - origin : stop - origin], given[start - origin : stop - origin]
         where = (self.bins, start, stop, first, last, o.normalize, o.pseudocount, totals, given, records)
         for precision in self.precisions:

@@ -1,6 +1,5 @@
 """From what users pass to what the kernels take: batches of histograms, in place, whatever their type and layout."""
 
-import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +16,13 @@ def as_array(value: Any, name: str) -> _Array:
     """``value`` as an array of real numbers, not copied if it is one."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; pass an array, with `.filled(0)` if masked bins are empty ones")
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of several lengths, say
+        raise ValueError(f"{name} is no array: {error}") from None
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} has dtype {array.dtype}; histograms are of a real type: floats, integers or bools")
+        hint = "; `.toarray()` makes an array of it" if hasattr(value, "toarray") else ""
+        raise TypeError(f"{name} has dtype {array.dtype}; it must have a real one: floats, integers or bools{hint}")
     if array.dtype.itemsize > 8:
         raise TypeError(f"{name} has dtype {array.dtype}; the widest type that is computed with is float64")
     if array.ndim == 0:
@@ -27,23 +30,24 @@ def as_array(value: Any, name: str) -> _Array:
     return array
 
 
-def bins_last(arrays: list[_Array], axis: Any) -> tuple[list[_Array], int]:
+def bins_last(names: list[str], arrays: list[_Array], axis: int) -> tuple[list[_Array], int]:
     """The arrays with their bin axes last, and that axis counted from the end.
 
     The axis counts in the array with the most dimensions, others are aligned with it from the end, as in NumPy; but a
     1-D array is one histogram, whatever the axis.
     """
     ndim = max(array.ndim for array in arrays)
-    axis = operator.index(axis)
     if not -ndim <= axis < ndim:
         raise ValueError(f"axis {axis} is out of bounds for {ndim} dimension{'s' * (ndim > 1)}")
-    axis = axis % ndim - ndim
+    given, axis = axis, axis % ndim - ndim
     moved = []
-    for array in arrays:
+    for name, array in zip(names, arrays, strict=True):
         if array.ndim == 1:
             moved.append(array)
         elif array.ndim < -axis:
-            raise ValueError(f"axis {axis} is out of bounds for an argument of shape {array.shape}")
+            raise ValueError(
+                f"axis {given} is the axis {axis} of {ndim} dimensions, which {name}, of shape {array.shape}, lacks"
+            )
         else:
             moved.append(array if axis == -1 else np.moveaxis(array, axis, -1))
     return moved, axis

@@ -8,6 +8,7 @@ import scipy.special
 import scipy.stats
 
 mp = mpmath.mp
+P_WEIGHT = 0.3  # of the weighted Jensen-Shannon divergence
 
 
 class Exact(NamedTuple):
@@ -40,6 +41,8 @@ def exact(
             x, y = _normalized(x, w), _normalized(y, w)
         bins = [(v, a, b) for v, a, b in zip(w, x, y, strict=True) if v > 0]
         if name in ("kl_divergence", "cross_entropy") and any(a > 0 == b for _, a, b in bins):
+            return Exact(mp.inf, 0.0)
+        if name == "jeffreys_divergence" and any((a > 0) != (b > 0) for _, a, b in bins):
             return Exact(mp.inf, 0.0)
         value, parts = _FUNCTIONS[name](bins, normalize)
         return Exact(value, float(mp.fsum(parts)))
@@ -83,11 +86,33 @@ def _js(bins: list[Any], normalize: bool) -> Any:
     return value, [v * abs(log) for v, log in left + right]
 
 
+def _weighted_js(bins: list[Any], normalize: bool) -> Any:
+    share = mp.mpf(P_WEIGHT)
+    middles = [(w, x, y, share * x + (1 - share) * y) for w, x, y in bins]
+    left = [(w * x * share, mp.log(x / m)) for w, x, y, m in middles if x > 0]
+    right = [(w * y * (1 - share), mp.log(y / m)) for w, x, y, m in middles if y > 0]
+    value = mp.fsum(v * log for v, log in left + right)
+    return value, [v * abs(log) for v, log in left + right]
+
+
+def _jeffreys(bins: list[Any], normalize: bool) -> Any:
+    logs = [(w, x, y, mp.log(x / y)) for w, x, y in bins if x > 0]
+    value = mp.fsum(w * (x - y) * log for w, x, y, log in logs)
+    if normalize:
+        # Of the sum over P log(P/Q), and of that over Q log(Q/P), scaled as each is.
+        forward = mp.fsum(w * x * log for w, x, y, log in logs)
+        backward = value - forward
+        return value, [w * (x * abs(log - forward) + y * abs(log + backward) + 2 * abs(x - y)) for w, x, y, log in logs]
+    return value, [w * (x + y) * abs(log) for w, x, y, log in logs]
+
+
 _FUNCTIONS = {
     "kl_divergence": _kl,
     "cross_entropy": _cross_entropy,
     "entropy": _entropy,
     "js_divergence": _js,
+    "weighted js_divergence": _weighted_js,
+    "jeffreys_divergence": _jeffreys,
 }
 
 
@@ -124,8 +149,11 @@ def by_scipy(name: str, p: Any, q: Any = None, *, axis: int = -1, normalize: boo
         p, q = p / p.sum(axis, keepdims=True), q / q.sum(axis, keepdims=True)
     if name == "kl_divergence":
         return scipy.special.kl_div(p, q).sum(axis)
-    if name == "js_divergence":
-        m = (p + q) / 2
-        return (scipy.special.rel_entr(p, m) + scipy.special.rel_entr(q, m)).sum(axis) / 2
+    if name.endswith("js_divergence"):
+        share = 0.5 if name == "js_divergence" else P_WEIGHT
+        m = share * p + (1 - share) * q
+        return (share * scipy.special.rel_entr(p, m) + (1 - share) * scipy.special.rel_entr(q, m)).sum(axis)
+    if name == "jeffreys_divergence":
+        return (scipy.special.rel_entr(p, q) + scipy.special.rel_entr(q, p)).sum(axis)
     bins = scipy.special.rel_entr(p, q) + scipy.special.entr(p)
     return np.where(np.isnan(bins), np.inf, bins).sum(axis)

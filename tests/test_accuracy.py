@@ -4,17 +4,13 @@ import math
 
 import numpy as np
 import pytest
+from functions import DIVERGENCES, FUNCTIONS, SYMMETRIC, call
 from reference import assert_backward_stable, exact, mp, relative_error
 from samples import LENGTHS, PAIRS, near
 
 import fastkl
 
-FUNCTIONS = ["kl_divergence", "cross_entropy", "js_divergence", "entropy"]
 EPS_32 = 2.0**-23
-
-
-def call(name, p, q, **options):
-    return fastkl.entropy(p, **options) if name == "entropy" else getattr(fastkl, name)(p, q, **options)
 
 
 def reference(name, p, q, **options):
@@ -141,14 +137,14 @@ def test_a_million_bins(name):
 
 
 @pytest.mark.parametrize("length", [1, 8, 33, 256, 2049])
-@pytest.mark.parametrize("name", ["cross_entropy", "js_divergence", "entropy"])
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "kl_divergence"])
 def test_unnormalized_sums_are_exact_to_a_few_ulp_of_their_terms(name, length):
     rng = np.random.default_rng(length)
     pairs = [PAIRS[kind](rng, length) for kind in PAIRS if kind != "huge"] + [near(rng, length, 1e-9)]
     for p, q in pairs:
         answer = reference(name, p, q, normalize=False)
         got = call(name, p, q, normalize=False)
-        if name == "js_divergence":
+        if name in DIVERGENCES and mp.isfinite(answer.value):
             assert abs(mp.mpf(float(got)) - answer.value) <= 1e-14 * answer.value + length * 5e-324
         else:
             assert_backward_stable(got, answer, length, ulps=16)
@@ -173,16 +169,17 @@ def test_entropy_near_one_hot_keeps_its_digits(length, rest):
 
 
 @pytest.mark.parametrize("length", [2, 8, 33, 256, 2049])
-def test_js_divergence_is_symmetric_to_the_bit_and_never_above_log_2(length):
+def test_symmetric_divergences_are_so_to_the_bit_and_js_is_never_above_log_2(length):
     rng = np.random.default_rng(length)
     pairs = [sample(rng, length) for sample in PAIRS.values()]
     pairs += [near(rng, length, distance) for distance in (1e-4, 1e-8, 1e-15)]
     for p, q in pairs:
         p[0], q[0] = p[0] or q[0], q[0] or p[0]
-        for normalize in (True, False):
-            got = fastkl.js_divergence(p, q, normalize=normalize)
-            assert got == fastkl.js_divergence(q, p, normalize=normalize)
-        assert 0 <= fastkl.js_divergence(p, q) <= math.log(2) * (1 + 1e-15)
+        for function in SYMMETRIC.values():
+            for normalize in (True, False):
+                assert function(p, q, normalize=normalize) == function(q, p, normalize=normalize)
+        assert 0 <= fastkl.js_divergence(p, q) <= math.log(2)
+        assert fastkl.js_distance(p, q) == np.sqrt(fastkl.js_divergence(p, q))
 
 
 def test_js_divergence_of_disjoint_rows_is_log_2():
@@ -190,6 +187,25 @@ def test_js_divergence_of_disjoint_rows_is_log_2():
         p = np.arange(length) % 2
         assert abs(fastkl.js_divergence(p, 1 - p) - math.log(2)) < 1e-15
         assert fastkl.js_divergence(p, 1 - p, base=2) == pytest.approx(1.0, rel=1e-15)
+
+
+@pytest.mark.parametrize("length", [1, 8, 33, 256, 2049])
+@pytest.mark.parametrize("name", DIVERGENCES)
+def test_divergences_of_near_rows_have_a_relative_error_below_1e_14(name, length):
+    rng = np.random.default_rng(length)
+    for distance in distances(length):
+        p, q = near(rng, length, distance)
+        assert relative_error(call(name, p, q, normalize=False), reference(name, p, q, normalize=False).value) <= 1e-14
+
+
+@pytest.mark.parametrize("p_weight", [1e-9, 0.1, 0.9, 1 - 1e-9])
+def test_weighted_js_divergence_of_disjoint_rows_is_the_entropy_of_the_weights(p_weight):
+    expected = fastkl.entropy([p_weight, 1 - p_weight])
+    for length in (2, 40, 3000):
+        p = np.arange(length) % 2
+        got = fastkl.js_divergence(p, 1 - p, p_weight=p_weight)
+        assert got == pytest.approx(expected, rel=1e-14)
+        assert got <= expected * (1 + 1e-15)
 
 
 @pytest.mark.parametrize("length", [1, 8, 33, 2049])
@@ -201,8 +217,8 @@ def test_equal_rows_diverge_by_exactly_zero(length, normalize, dtype):
         with np.errstate(over="ignore"):
             p = np.minimum(sample(rng, length)[0].astype(dtype), np.finfo(dtype).max)
         p[0] = p[0] or 1
-        assert fastkl.kl_divergence(p, p.copy(), normalize=normalize) == 0.0
-        assert fastkl.js_divergence(p, p.copy(), normalize=normalize) == 0.0
+        for function in DIVERGENCES.values():
+            assert function(p, p.copy(), normalize=normalize) == 0.0
 
 
 @pytest.mark.parametrize("length", [1, 8, 33, 2049])
@@ -234,6 +250,8 @@ def test_infinite_exactly_where_q_is_zero_and_p_is_not(length, normalize):
     for function in (fastkl.kl_divergence, fastkl.cross_entropy):
         np.testing.assert_array_equal(np.isinf(function(p, q, normalize=normalize)), infinite)
     assert np.isfinite(fastkl.js_divergence(p, q, normalize=normalize)).all()
+    infinite = ((q == 0) != (p == 0)).any(axis=1)
+    np.testing.assert_array_equal(np.isinf(fastkl.jeffreys_divergence(p, q, normalize=normalize)), infinite)
 
 
 @pytest.mark.parametrize("length", [2, 33, 3000])

@@ -252,6 +252,18 @@ def test_csv_that_is_not_a_table_of_numbers_is_refused_with_the_line(
     assert f"p.csv{'' if message.startswith('holds') else ','} {message}" in fails(capsys, "kl p.csv p.csv", 1)
 
 
+def test_quoted_numbers_are_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("p.csv").write_text('"1","3"\n3,"1"\n')
+    assert main(["kl", "p.csv", "p.csv"]) == 0
+    assert capsys.readouterr().out.split() == ["0.0", "0.0"]
+
+
+@pytest.mark.parametrize("line", ["1;2;3", "1\t2\t3", "1 2  3", "1|2|3"])
+def test_numbers_between_other_separators_are_no_header(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("p.csv").write_text(f"{line}\n")
+    assert "commas are wanted" in fails(capsys, "kl p.csv p.csv", 1)
+
+
 def test_line_numbers_are_right_beyond_the_first_block(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

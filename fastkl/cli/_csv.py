@@ -39,6 +39,8 @@ def _copy_numbers(path: Path, text: TextIO, scratch: BinaryIO, progress: Progres
         raise CommandError(f"{path} holds no numbers")
     fields = first.split(",")
     has_header = not any(map(_is_number, fields))
+    if has_header and (other := _other_separator(first)):
+        raise CommandError(f"{path}, line 1: numbers are separated by {other!r}; commas are wanted")
     first_line = number = 2 if has_header else 1
     width = len(fields)
     pending = lines if has_header else chain([first], lines)
@@ -47,6 +49,15 @@ def _copy_numbers(path: Path, text: TextIO, scratch: BinaryIO, progress: Progres
         number += len(block)
         progress.advance(sum(map(len, block)))
     return number - first_line, width, first_line
+
+
+def _other_separator(line: str) -> str | None:
+    """What separates the numbers of a line instead of commas."""
+    for separator in ";\t| ":
+        fields = line.strip().split(separator)
+        if len(fields) > 1 and all(map(_is_number, filter(None, fields))):
+            return separator
+    return None
 
 
 def _lines_to_last_number(path: Path, text: TextIO) -> Iterator[str]:
@@ -89,4 +100,4 @@ def _is_number(field: str) -> bool:
 
 
 def _parse(lines: list[str]) -> npt.NDArray[Any]:
-    return np.loadtxt(lines, delimiter=",", comments=None, ndmin=2)
+    return np.loadtxt(lines, delimiter=",", comments=None, quotechar='"', ndmin=2)

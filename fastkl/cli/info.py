@@ -30,7 +30,7 @@ _OPTIONAL = (
     *("matplotlib", "dask", "zarr", "pyarrow", "xarray", "hist"),  # extras of fastkl
     *("numexpr", "torch", "jax", "numkong"),  # which `fastkl bench` compares with
 )
-_KERNELS = ("rows", "tiles", "pieces", "careful_pieces")
+_KERNELS = ("rows", "tiles", "columns", "pieces", "careful_pieces")
 
 # Code for eight doubles shows by its registers how wide LLVM's vectors are on a target. The attribute lets LLVM prefer
 # narrower ones than the CPU has, as in all loops that it vectorises for CPUs whose clock the widest ones lower.
@@ -101,7 +101,7 @@ def _kernel_cache() -> dict[str, Any]:
     files = [path for path in Path(folder).glob("*.nb[ic]") if path.is_file()]
     ready = {name: _ready(getattr(kernels, name, None)) for name in _KERNELS}
     size = sum(path.stat().st_size for path in files)
-    return {"folder": folder, "files": len(files), "bytes": size, "ready": ready, "warm": ready["rows"] > 0}
+    return {"folder": folder, "files": len(files), "bytes": size, "ready": ready, "warm": any(ready.values())}
 
 
 def _ready(kernel: Any) -> int:

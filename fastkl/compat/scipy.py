@@ -20,8 +20,8 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from numpy.typing import ArrayLike, NDArray
 
 from fastkl.rowwise import entropy as _shannon
-from fastkl.rowwise import js_divergence as _js_divergence
 from fastkl.rowwise import kl_divergence as _kl_divergence
+from fastkl.symmetric import js_divergence as _js_divergence
 
 __all__ = ["entropy", "jensenshannon", "kl_div", "rel_entr"]
 

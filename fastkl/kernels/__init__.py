@@ -21,7 +21,7 @@ from fastkl.kernels._piece import GIVEN_TOTALS, ONLY_TOTALS, OWN_TOTALS, PIECE
 from fastkl.kernels._pieces import DONE, RECORD, STATE, TODO, join_pieces, join_totals, pieces
 from fastkl.kernels._rows import addresses, rows
 from fastkl.kernels._stage import STAGE, stager
-from fastkl.kernels._terms import JS, KL, CrossEntropy, follows_chain_rule, is_refined
+from fastkl.kernels._terms import JS, KL, CrossEntropy, Jeffreys, WeightedJS, follows_chain_rule, is_refined
 from fastkl.kernels._tile import TILE_BINS, tiles
 
 __all__ = [
@@ -43,6 +43,8 @@ __all__ = [
     "TINY_32",
     "TODO",
     "CrossEntropy",
+    "Jeffreys",
+    "WeightedJS",
     "addresses",
     "careful_pieces",
     "columns",

@@ -53,6 +53,8 @@ def columns(kind, zero, p, q, shape, n, start, stop, normalize, factor, out, tod
         if _sum_terms(kind, unowned(lanes)[: len(lanes) // most * count], total, x, x_step, y, y_step, n, a, b, ahead):
             _find_odd_rows(unowned(odd[:count]), total, x, x_step, n)
             _find_odd_rows(unowned(odd[:count]), total, y, y_step, n)
+        if normalize and n == 1:
+            total[:] = 0  # a histogram of one bin is 1, whatever rounding makes of it
         divide = normalize and is_in_units_of_p(kind)
         for r in range(count):
             if odd[r] == 0 and todo[row - start + r]:

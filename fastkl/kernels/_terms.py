@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastkl.kernels._jit import by_kind, by_precision, term
+from fastkl.kernels._jit import by_kind, term
 from fastkl.kernels._logratio import align, artanh_tail, constants, is_positive, log_ratio
 
 _LOG2 = math.log(2.0)
@@ -31,6 +31,16 @@ class JS(NamedTuple):
     """sum (x log(x / m) + y log(y / m)) / 2, m = (x + y) / 2: the Jensen-Shannon divergence."""
 
 
+class WeightedJS(NamedTuple):
+    """sum w x log(x / m) + (1 - w) y log(y / m), m = w x + (1 - w) y."""
+
+    p_weight: float
+
+
+class Jeffreys(NamedTuple):
+    """sum (x - y) log(x / y): the divergences of both directions together."""
+
+
 @term
 def kl_term(x: Any, y: Any) -> Any:
     """x log(x / y) - x + y, exact also where x and y agree to all but the last digits.
@@ -39,7 +49,18 @@ def kl_term(x: Any, y: Any) -> Any:
     k log 2 x + (y - y') + s (d + x z T(z)): no large terms cancel, and for k = 0 only s (d + ...) is left.
     """
     a, b, aligned, k_log2 = align(x, y)
-    d = a - aligned
+    return _kl_of_aligned(x, y, a, b, aligned, k_log2, a - aligned)
+
+
+@term
+def kl_term_of_difference(x: Any, y: Any, d: Any) -> Any:
+    """`kl_term` where y is rounded, but d = x - y is known to all digits: in a mixture, say."""
+    a, b, aligned, k_log2 = align(x, y)
+    return _kl_of_aligned(x, y, a, b, aligned, k_log2, d if k_log2 == 0 else a - aligned)
+
+
+@term
+def _kl_of_aligned(x, y, a, b, aligned, k_log2, d):
     s = d / (a + aligned)
     z = s * s
     g = (k_log2 * a + (b - aligned)) + s * (d + (a * z) * artanh_tail(z))
@@ -59,39 +80,43 @@ def cross_entropy_term(x: Any, y: Any) -> Any:
 
 @term
 def js_term(x: Any, y: Any) -> Any:
-    """(x log(2x / (x + y)) + y log(2y / (x + y))) / 2.
+    """(x log(x / m) + y log(y / m)) / 2, m = (x + y) / 2, with the same bits for (y, x).
 
-    With s = (x - y) / (x + y) it is (x + y) h(s) / 4, h(s) = s^2 + s^4/6 + s^6/15 + ..., which keeps every digit
-    where x and y agree; where they do not, the two logarithms do.
+    m is rounded, but x - m = (x - y) / 2 is not: what is lost otherwise is all where x and y agree to 8 digits. The
+    larger of the two is between m and 2 m, which saves its alignment.
     """
-    total = x + y
-    s = (x - y) / total
-    z = s * s
-    near = total * (z * _js_series(z))
-    # Ordered, for the sake of symmetry: a fused multiply-add rounds only one of the products.
+    half, zero = type(x)(0.5), type(x)(0.0)
     high, low = max(x, y), min(x, y)
-    far = high * log_ratio(high + high, total) + low * log_ratio(low + low, total)
-    half = type(x)(0.5)
-    g = half * (half * near if z < _NEAR else far)
-    return g if is_positive(total) else total
+    m, d = half * (high + low), half * (high - low)
+    is_far = high > type(x)(1.5) * m
+    aligned, from_aligned = m + m if is_far else m, -low if is_far else d
+    s = from_aligned / (high + aligned)
+    z = s * s
+    g = type(x)(_LOG2) * high - m if is_far else zero
+    g += s * (from_aligned + (high * z) * artanh_tail(z))
+    g = half * (g + kl_term_of_difference(low, m, -d))
+    return g if is_positive(high) else abs(high)
 
 
-def _js_series_64(z):
-    h = 1.0 / 276.0
-    for k in range(11, 0, -1):
-        h = 1.0 / (k * (2.0 * k - 1.0)) + z * h
-    return h
+@term
+def weighted_js_term(x: Any, y: Any, w: Any) -> Any:
+    """w x log(x / m) + v y log(y / m), m = w x + v y, v = 1 - w.
+
+    A bin that only x has adds -w log w x.
+    """
+    v, d = type(x)(1.0) - w, x - y
+    m = w * x + v * y
+    return w * kl_term_of_difference(x, m, v * d) + v * kl_term_of_difference(y, m, -w * d)
 
 
-def _js_series_32(z):
-    h = np.float32(1.0 / 66.0)
-    for k in range(5, 0, -1):
-        h = np.float32(1.0 / (k * (2.0 * k - 1.0))) + z * h
-    return h
-
-
-_NEAR = np.float32(1.0 / 16.0)
-_js_series = by_precision(_js_series_32, _js_series_64)
+@term
+def jeffreys_term(x: Any, y: Any) -> Any:
+    """(x - y) log(x / y), with the same bits for (y, x)."""
+    high, low = max(x, y), min(x, y)
+    _, _, _, infinity = constants(x)
+    g = (high - low) * log_ratio(high, low)
+    g = g if is_positive(low) else infinity
+    return g if is_positive(high) else abs(high)
 
 
 def bin_term(kind: Any, x: Any, y: Any, a: Any, b: Any) -> Any:
@@ -109,6 +134,14 @@ def _cross_entropy_bin(kind, x, y, a, b):
 
 def _js_bin(kind, x, y, a, b):
     return js_term(a * x, b * y)
+
+
+def _weighted_js_bin(kind, x, y, a, b):
+    return weighted_js_term(a * x, b * y, type(x)(kind.p_weight))
+
+
+def _jeffreys_bin(kind, x, y, a, b):
+    return jeffreys_term(a * x, b * y)
 
 
 def wide_term(kind: Any, x: Any, x_exponent: Any, y: Any, y_exponent: Any) -> Any:
@@ -146,6 +179,29 @@ def _js_wide(kind, x, x_exponent, y, y_exponent):
     if y == 0.0 or apart < -_FAR:
         return 0.5 * _LOG2 * x, x_exponent
     return js_term(x, math.ldexp(y, apart)), x_exponent
+
+
+def _weighted_js_wide(kind, x, x_exponent, y, y_exponent):
+    w, apart = kind.p_weight, y_exponent - x_exponent
+    if x == 0.0 or (y != 0.0 and apart > _FAR):
+        return -(1.0 - w) * math.log1p(-w) * y, y_exponent
+    if y == 0.0 or apart < -_FAR:
+        return -w * math.log(w) * x, x_exponent
+    return weighted_js_term(x, math.ldexp(y, apart), w), x_exponent
+
+
+def _jeffreys_wide(kind, x, x_exponent, y, y_exponent):
+    if x == 0.0 and y == 0.0:
+        return 0.0, 0
+    if x == 0.0 or y == 0.0:
+        return np.inf, 0
+    apart = y_exponent - x_exponent
+    log = log_ratio(x, y) - apart * _LOG2
+    if apart > _FAR:
+        return -y * log, y_exponent
+    if apart < -_FAR:
+        return x * log, x_exponent
+    return jeffreys_term(x, math.ldexp(y, apart)), x_exponent
 
 
 def scales(kind: Any, p_total: Any, q_total: Any) -> Any:
@@ -221,12 +277,31 @@ def _no(kind):
     return False
 
 
-_BIN_TERM = {KL: _kl_bin, CrossEntropy: _cross_entropy_bin, JS: _js_bin}
-_WIDE_TERM = {KL: _kl_wide, CrossEntropy: _cross_entropy_wide, JS: _js_wide}
-_SCALES = {KL: _scale_q_to_p, CrossEntropy: _scale_q_to_one, JS: _scale_both_to_one}
-_REFINE = {KL: _refine_nothing, CrossEntropy: _refine_dominant_bin, JS: _refine_nothing}
-_IS_REFINED = {KL: _no, CrossEntropy: _yes, JS: _no}
-_IN_UNITS_OF_P = {KL: _yes, CrossEntropy: _yes, JS: _no}
+_BIN_TERM = {
+    KL: _kl_bin,
+    CrossEntropy: _cross_entropy_bin,
+    JS: _js_bin,
+    WeightedJS: _weighted_js_bin,
+    Jeffreys: _jeffreys_bin,
+}
+_WIDE_TERM = {
+    KL: _kl_wide,
+    CrossEntropy: _cross_entropy_wide,
+    JS: _js_wide,
+    WeightedJS: _weighted_js_wide,
+    Jeffreys: _jeffreys_wide,
+}
+_SCALES = {
+    KL: _scale_q_to_p,
+    CrossEntropy: _scale_q_to_one,
+    JS: _scale_both_to_one,
+    WeightedJS: _scale_both_to_one,
+    Jeffreys: _scale_both_to_one,
+}
+_SYMMETRIC = (JS, WeightedJS, Jeffreys)
+_REFINE = {KL: _refine_nothing, CrossEntropy: _refine_dominant_bin, **dict.fromkeys(_SYMMETRIC, _refine_nothing)}
+_IS_REFINED = {KL: _no, CrossEntropy: _yes, **dict.fromkeys(_SYMMETRIC, _no)}
+_IN_UNITS_OF_P = {KL: _yes, CrossEntropy: _yes, **dict.fromkeys(_SYMMETRIC, _no)}
 
 by_kind(bin_term, _BIN_TERM)
 by_kind(wide_term, _WIDE_TERM)

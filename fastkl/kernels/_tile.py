@@ -74,6 +74,8 @@ def _tile(kind, job, scratch, row, stop, factor, out, todo):
         _find_odd_rows(odd, y, n)
     _weigh(t, w, t)
     row_totals(scratch.terms, n, count, total)
+    if job.normalize and n == 1 and len(w) == 0:
+        total[:] = 0  # a histogram of one bin is 1, whatever rounding makes of it
     if job.normalize and len(w) == 0:
         _refine_rows(kind, t, total, x, y, p_total, view(scratch.a, 1, precision))
     is_divided = job.normalize and is_in_units_of_p(kind)
