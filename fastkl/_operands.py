@@ -84,7 +84,8 @@ class Batch:
 
     def is_turned(self, index: int) -> bool:
         """True where an operand's neighbouring rows lie closer together than its bins."""
-        return self.merged[-1] > 1 and 0 < abs(self.steps[index][-1]) < abs(self.operands[index].strides[-1])
+        row_step, bin_step = abs(self.steps[index][-1]), abs(self.operands[index].strides[-1])
+        return self.bins > 1 and self.merged[-1] > 1 and 0 < row_step < bin_step
 
     def unmerged(self, flat: _Array) -> _Array:
         """Results in the order of memory as an array of the batch's shape."""

@@ -198,6 +198,21 @@ def test_divergences_of_near_rows_have_a_relative_error_below_1e_14(name, length
         assert relative_error(call(name, p, q, normalize=False), reference(name, p, q, normalize=False).value) <= 1e-14
 
 
+@pytest.mark.parametrize("length", [1, 8, 40, 3000])
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("scale", [1e-250, 1e250])
+def test_products_of_weights_and_bins_may_leave_the_range_of_doubles(name, length, scale):
+    rng = np.random.default_rng(length)
+    p, q = rng.exponential(size=(2, length)) + 0.1
+    weights = rng.exponential(size=length) + 0.1
+    answer = reference(name, p, q, weights=weights)
+    assert_backward_stable(call(name, p, q * scale, weights=weights), answer, length, ulps=16)
+    few = np.arange(length) % 2 == 0
+    x, y, w = p.copy(), q.copy(), weights.copy()
+    x[few], y[few], w[few] = x[few] * scale, y[few] * scale, w[few] * scale
+    assert_backward_stable(call(name, x, y, weights=w), reference(name, x, y, weights=w), length, ulps=16)
+
+
 @pytest.mark.parametrize("p_weight", [1e-9, 0.1, 0.9, 1 - 1e-9])
 def test_weighted_js_divergence_of_disjoint_rows_is_the_entropy_of_the_weights(p_weight):
     expected = fastkl.entropy([p_weight, 1 - p_weight])

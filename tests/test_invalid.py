@@ -288,3 +288,19 @@ def test_histograms_of_one_bin_are_equal(dtype):
             got = function(p[..., None] if p.ndim == 1 else p, q)
             assert not got.any()
         assert not function(x.T, y.T, axis=0).any()
+
+
+@pytest.mark.parametrize("bins", [1, 5, 40, 2100])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_total_of_zero_is_invalid_to_every_function_in_every_layout(bins, dtype):
+    x, y = rows((3, bins)).astype(dtype), rows((3, bins), 1).astype(dtype)
+    x[1] = 0
+    for function in FUNCTIONS.values():
+        for p, q, axis in [(x, y, -1), (x.T.copy(), y.T.copy(), 0), (x, y[0], -1), (x[1], y[0], -1)]:
+            with pytest.raises(ValueError, match="its total is zero"):
+                function(p, q, axis=axis)
+            got = function(p, q, axis=axis, on_invalid="nan")
+            np.testing.assert_array_equal(np.isnan(got), np.isnan([0, np.nan, 0]) if got.ndim else True)
+        for weights in (np.ones(bins), rows(bins)):
+            with pytest.raises(ValueError, match="its weighted total is zero"):
+                function(x, y, weights=weights)

@@ -15,7 +15,7 @@
 from fastkl.kernels._careful import careful_pieces
 from fastkl.kernels._columns import columns
 from fastkl.kernels._convert import converter
-from fastkl.kernels._load import ALONG_ROWS, ROW_STEPS, STAGER
+from fastkl.kernels._load import STAGER
 from fastkl.kernels._logratio import HUGE_32, TINY_32
 from fastkl.kernels._piece import GIVEN_TOTALS, ONLY_TOTALS, OWN_TOTALS, PIECE
 from fastkl.kernels._pieces import DONE, RECORD, STATE, TODO, join_pieces, join_totals, pieces
@@ -25,7 +25,6 @@ from fastkl.kernels._terms import JS, KL, CrossEntropy, Jeffreys, WeightedJS, fo
 from fastkl.kernels._tile import TILE_BINS, tiles
 
 __all__ = [
-    "ALONG_ROWS",
     "DONE",
     "GIVEN_TOTALS",
     "HUGE_32",
@@ -35,7 +34,6 @@ __all__ = [
     "OWN_TOTALS",
     "PIECE",
     "RECORD",
-    "ROW_STEPS",
     "STAGE",
     "STAGER",
     "STATE",

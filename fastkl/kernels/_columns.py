@@ -1,6 +1,7 @@
-"""Rows that lie side by side in memory (axis=0, say): many at a time, one in each lane, no bin moved from its place.
+"""Rows that lie side by side in memory (axis=0, say): many at a time, one in each lane.
 
-A row is summed in the order that `_lanes` lays down, so that the result is the same to the bit.
+They are read in place if they need no conversion; one row that meets many is spread over a block. A row is summed in
+the order that `_lanes` lays down, so that the result is the same to the bit.
 """
 
 import numpy as np
@@ -39,8 +40,8 @@ def columns(kind, zero, p, q, shape, n, start, stop, normalize, factor, out, tod
         y, y_step = _open(unowned(q), unowned(shape), row, n, count, unowned(blocks[1]))
         p_total, q_total, total = unowned(totals[0]), unowned(totals[1]), unowned(totals[2, :count])
         a, b = unowned(totals[3, :count]), unowned(totals[4, :count])
-        odd[:] = 0
-        p_total[:] = 1
+        odd[:count] = 0
+        p_total[:count] = 1
         a[:] = 1
         b[:] = 1
         if normalize:
@@ -48,13 +49,11 @@ def columns(kind, zero, p, q, shape, n, start, stop, normalize, factor, out, tod
             column_totals(y, y_step, n, count, q_total)
             for r in range(count):
                 a[r], b[r] = scales(kind, p_total[r], q_total[r])
-                odd[r] = 0 if is_moderate(a[r]) & is_moderate(b[r]) else 1
+                odd[r] = 0 if is_moderate(a[r]) & is_moderate(b[r]) & (p_total[r] > 0) else 1
         ahead = count * blocks.itemsize
         if _sum_terms(kind, unowned(lanes)[: len(lanes) // most * count], total, x, x_step, y, y_step, n, a, b, ahead):
             _find_odd_rows(unowned(odd[:count]), total, x, x_step, n)
             _find_odd_rows(unowned(odd[:count]), total, y, y_step, n)
-        if normalize and n == 1:
-            total[:] = 0  # a histogram of one bin is 1, whatever rounding makes of it
         divide = normalize and is_in_units_of_p(kind)
         for r in range(count):
             if odd[r] == 0 and todo[row - start + r]:
@@ -81,7 +80,7 @@ def _open(operand, shape, row, n, count, block):
         for i in range(n):
             to = block.ctypes.data + i * step
             call(operand[CONVERTER], (address + i * operand[BIN_STEP], row_step, count, to))
-    else:  # one row for all
+    else:  # one row for all: the bins of more rows would not be contiguous
         bins = view(address, n, block.dtype.type)
         for i in range(n):
             block[i * count : (i + 1) * count] = bins[i]

@@ -57,7 +57,7 @@ class Side(NamedTuple):
     products: Any  # weights times bins
     block: Any  # staged rows
     total: Any
-    memo: Any  # addresses of the bins and of the weights, odd, number of bins
+    memo: Any  # addresses of the bins and of the weights, odd, number of bins; in a tile: address, number of rows
 
 
 class Scratch(NamedTuple):

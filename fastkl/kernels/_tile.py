@@ -1,7 +1,7 @@
 """Rows too short to fill vectors of their own: many at a time, as one run of bins.
 
-Rows that follow each other in memory are read in place, whatever their length: terms are computed bin by bin, and only
-the totals (`_lanes.row_totals`) know where a row ends.
+Rows that follow each other in memory are read in place if they need no conversion, whatever their length: terms are
+computed bin by bin, and only the totals (`_lanes.row_totals`) know where a row ends.
 """
 
 import numpy as np
@@ -95,7 +95,7 @@ def _read(job, operand, row, count, buffer_address, memo_address, spare):
         return view(address, n * count, precision)
     memo = view(memo_address, MEMO, np.int64)
     if row_step == 0:
-        # One row for all: the buffer has it from the last tile.
+        # One row for all: the buffer has it from the last tile, unless pseudo-counts were added there.
         if memo[0] != address or memo[1] < count or job.pseudocount > 0.0:
             _copy(buffer[:n], load(converter, address, bin_step, n, buffer))
             _repeat(buffer, n)
@@ -163,7 +163,7 @@ def _spread_scales(kind, odd, p_total, q_total, scale, a, b):
     """Write the scales of each row to all its bins."""
     for r in range(len(odd)):
         scale[r], q_total[r] = scales(kind, p_total[r], q_total[r])
-        odd[r] = odd[r] if is_moderate(scale[r]) & is_moderate(q_total[r]) else 1
+        odd[r] = odd[r] if is_moderate(scale[r]) & is_moderate(q_total[r]) & (p_total[r] > 0) else 1
     n, count = len(b) // len(odd), len(odd)
     if not is_in_units_of_p(kind):
         spread(a.ctypes.data, n, count, scale)

@@ -12,10 +12,8 @@ import numpy as np
 from fastkl.kernels._jit import inline
 from fastkl.kernels._terms import is_refined, wide_term
 
-# A sum is kept in three parts by magnitude, so that no part leaves the normal range and none swallows another.
-_PART = 600
-# (low, middle, high) and what rounding took from each.
-NOTHING = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+# A sum, (total, lost, exponent): (total + lost) 2^exponent, where ``lost`` is what rounding took from the total.
+NOTHING = (0.0, 0.0, 0)
 
 
 @inline
@@ -43,16 +41,18 @@ def divide(x: Any, x_exponent: Any, total: Any) -> Any:
 
 @inline
 def add(parts: Any, x: Any, exponent: Any) -> Any:
-    """Add x 2^exponent to a sum, which begins with `NOTHING`."""
-    low, middle, high, low_lost, middle_lost, high_lost = parts
+    """Add x 2^exponent to a sum, which begins with `NOTHING` and has the exponent of the largest number so far."""
+    total, lost, largest = parts
     x, exponent = normal(x, exponent)
-    if exponent > _PART // 2:
-        high, high_lost = add_exactly(high, high_lost, math.ldexp(x, exponent - _PART))
-    elif exponent < -_PART // 2:
-        low, low_lost = add_exactly(low, low_lost, math.ldexp(x, exponent + _PART))
-    else:
-        middle, middle_lost = add_exactly(middle, middle_lost, math.ldexp(x, exponent))
-    return low, middle, high, low_lost, middle_lost, high_lost
+    if x == 0.0:
+        return parts
+    if total == 0.0 and lost == 0.0:
+        largest = exponent
+    elif exponent > largest:
+        total, lost = math.ldexp(total, largest - exponent), math.ldexp(lost, largest - exponent)
+        largest = exponent
+    total, lost = add_exactly(total, lost, math.ldexp(x, exponent - largest))
+    return total, lost, largest
 
 
 @inline
@@ -67,13 +67,8 @@ def add_exactly(total: Any, lost: Any, x: Any) -> Any:
 @inline
 def join(parts: Any) -> Any:
     """A sum as a pair."""
-    low, middle, high, low_lost, middle_lost, high_lost = parts
-    low, middle, high = low + low_lost, middle + middle_lost, high + high_lost
-    if high != 0.0:
-        return normal(high + math.ldexp(middle, -_PART), _PART)
-    if middle != 0.0:
-        return normal(middle + math.ldexp(low, -_PART), 0)
-    return normal(low, -_PART)
+    total, lost, exponent = parts
+    return normal(total + lost, exponent)
 
 
 @inline
