@@ -37,6 +37,7 @@ def test_import_is_light(run_python):
         "scipy.optimize",
         "matplotlib",
         "pandas",
+        "polars",
         "dask",
         "distributed",
         "zarr",

@@ -1,0 +1,60 @@
+"""polars: rows of a DataFrame are histograms, and so are the elements of an Array or List column; others are one."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from fastkl.containers._labels import Labels, spell
+from fastkl.containers._operand import Operand, check_real, place, refuse_missing, width_of
+
+_Array = npt.NDArray[Any]
+
+
+def read(value: Any, name: str) -> Operand | None:
+    """A DataFrame or a Series."""
+    if isinstance(value, pl.DataFrame):
+        for column in value.get_columns():
+            _check_dtype(column, f"column {spell(column.name)} of {name}")
+            _check_missing(column, f"{name}[{spell(column.name)}]", [len(column)])
+        return Operand(value.to_numpy(), (None, value.columns), partial(_give, ""))
+    if isinstance(value, pl.Series):
+        array = _nested(value, name)
+        return Operand(array, (None,) * array.ndim, partial(_give, value.name))
+    if isinstance(value, pl.LazyFrame):
+        raise TypeError(f"{name} is a LazyFrame; pass `{name}.collect()`")
+    if isinstance(value, pl.Expr):
+        raise TypeError(f"{name} is an expression; pass the column that it makes, `frame.select(...).to_series()`")
+    return None
+
+
+def _nested(series: Any, name: str) -> _Array:
+    shape = [len(series)]
+    while isinstance(series.dtype, pl.Array | pl.List):
+        _check_missing(series, name, shape)
+        is_list = isinstance(series.dtype, pl.List)
+        shape.append(width_of(name, shape, series.list.len().to_numpy()) if is_list else series.dtype.size)
+        if 0 in shape:
+            return np.empty(shape)
+        series = series.explode()
+    _check_dtype(series, name)
+    _check_missing(series, name, shape)
+    numbers: _Array = series.to_numpy().reshape(shape)
+    return numbers
+
+
+def _check_dtype(series: pl.Series, name: str) -> None:
+    dtype = series.dtype
+    check_real(name, dtype.is_float() or dtype.is_integer() or dtype == pl.Boolean, dtype)
+
+
+def _check_missing(series: pl.Series, name: str, shape: list[int]) -> None:
+    if series.null_count():
+        first = series.is_null().arg_max()
+        refuse_missing(place(name, shape, first), series.null_count())
+
+
+def _give(name: str, result: Any, _: Labels | None) -> Any:
+    return pl.Series(name, result) if np.ndim(result) else result
