@@ -1,5 +1,8 @@
 """Exact Kullback-Leibler divergence of large batches of histograms, at the speed of memory, on a CPU."""
 
+from fastkl.bothways import kl_divergences
+from fastkl.logits import kl_divergence_from_logits
+from fastkl.powers import alpha_divergence, renyi_divergence
 from fastkl.rowwise import cross_entropy, entropy, kl_divergence
 from fastkl.symmetric import jeffreys_divergence, js_distance, js_divergence, psi
 
@@ -7,11 +10,15 @@ __version__ = "0.1.0"
 
 __all__ = [
     "__version__",
+    "alpha_divergence",
     "cross_entropy",
     "entropy",
     "jeffreys_divergence",
     "js_distance",
     "js_divergence",
     "kl_divergence",
+    "kl_divergence_from_logits",
+    "kl_divergences",
     "psi",
+    "renyi_divergence",
 ]

@@ -2,10 +2,13 @@
 
 import math
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from fastkl.kernels import LARGEST_LOGIT
 
 _Array = npt.NDArray[Any]
 _BLOCK = 1 << 20  # bins looked at together
@@ -39,6 +42,21 @@ def check_fraction(name: str, value: float) -> float:
     if not (_is_finite(value) and 0 < value < 1):
         raise ValueError(f"{name} must be a number between 0 and 1, not {value!r}")
     return float(value)
+
+
+def check_order(alpha: Any, may_be_infinite: bool) -> float:
+    """The order ``alpha`` of a divergence as a float."""
+    if isinstance(alpha, bool | np.bool_) or not (_is_finite(alpha) or (may_be_infinite and _is_infinite(alpha))):
+        accepted = "a number, inf or -inf" if may_be_infinite else "a finite number"
+        raise ValueError(f"alpha must be {accepted}, not {alpha!r}")
+    return float(alpha)
+
+
+def _is_infinite(value: Any) -> bool:
+    try:
+        return math.isinf(value)
+    except (TypeError, OverflowError):
+        return False
 
 
 def _is_finite(value: Any) -> bool:
@@ -96,23 +114,50 @@ def describe_invalid(name: str, array: _Array, is_invalid: npt.NDArray[np.bool_]
 
     ``is_invalid`` has the shape of the batch, or one that the batch was broadcast to.
     """
+    total = "weighted total" if is_weighted else "total"
+
+    def is_bad(bins: _Array) -> Any:
+        return ~(bins >= 0) | ~np.isfinite(bins)
+
+    empty = f"its {total} is zero, which can't be normalised"
+    return _describe_first(name, array, is_invalid, "histogram", is_bad, "bins must be finite and >= 0", empty)
+
+
+def describe_invalid_logits(name: str, array: _Array, is_invalid: npt.NDArray[np.bool_], is_weighted: bool) -> str:
+    """What `describe_invalid` says, of logits."""
+
+    def is_bad(logits: _Array) -> Any:
+        return ~(logits.astype(np.float64) <= LARGEST_LOGIT)
+
+    accepted = "logits must be -inf or finite and at most 2**960"
+    empty = "all its logits are -inf, which can't be normalised"
+    return _describe_first(name, array, is_invalid, "logit row", is_bad, accepted, empty)
+
+
+def _describe_first(
+    name: str,
+    array: _Array,
+    is_invalid: npt.NDArray[np.bool_],
+    noun: str,
+    is_bad: Callable[[_Array], Any],
+    accepted: str,
+    empty: str,
+) -> str:
     index = tuple(int(i) for i in np.argwhere(is_invalid)[0])
     row = np.broadcast_to(array, (*is_invalid.shape, array.shape[-1]))[index]
-    total = "weighted total" if is_weighted else "total"
-    reason = _first_bad_bin(row) or (
-        f"its {total} is zero, which can't be normalised" if len(row) else "it has no bins"
-    )
+    bad_bin = _first_bad_bin(row, is_bad)
+    reason = f"{bad_bin}; {accepted}" if bad_bin else empty if len(row) else "it has no bins"
     if not index:
-        return f"{name} is not a histogram: {reason}"
-    count = f"{np.count_nonzero(is_invalid)} of {is_invalid.size} histograms of {name} are invalid"
-    return f"{name}[{', '.join(map(str, index))}] is not a histogram: {reason} ({count})"
+        return f"{name} is not a {noun}: {reason}"
+    count = f"{np.count_nonzero(is_invalid)} of {is_invalid.size} {noun}s of {name} are invalid"
+    return f"{name}[{', '.join(map(str, index))}] is not a {noun}: {reason} ({count})"
 
 
-def _first_bad_bin(row: _Array) -> str | None:
+def _first_bad_bin(row: _Array, is_bad: Callable[[_Array], Any]) -> str | None:
     for start in range(0, len(row), _BLOCK):
         block = row[start : start + _BLOCK]
-        bad = ~(block >= 0) | ~np.isfinite(block)
+        bad = is_bad(block)
         if bad.any():
             i = int(np.argmax(bad))
-            return f"bin {start + i} is {block[i].item()!r}; bins must be finite and >= 0"
+            return f"bin {start + i} is {block[i].item()!r}"
     return None

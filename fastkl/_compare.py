@@ -1,14 +1,17 @@
 """From the arguments of a public function to its result: check, run, shape the answer."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fastkl import _check
-from fastkl._engine import Question, is_single, run, run_single
-from fastkl._operands import as_array, batch_of, bins_last, precision_of
+from fastkl._engine import Answers, Question, is_single, run, run_logits, run_single
+from fastkl._operands import batch_of, bins_last, precision_of
+from fastkl._zero_policies import Pseudocount, answer_by_rule, rule_of
+from fastkl.containers import open_containers
 
 _Array = npt.NDArray[Any]
 OnInvalid = Literal["raise", "nan"]
@@ -18,6 +21,17 @@ def _as_it_is(values: Any) -> Any:
     return values
 
 
+class Form(NamedTuple):
+    """What the rows of the arguments are: how their divergences are computed, and what is said of invalid ones."""
+
+    run: Callable[..., Answers]
+    describe_invalid: Callable[..., str]
+
+
+HISTOGRAMS = Form(run, _check.describe_invalid)
+LOGITS = Form(run_logits, _check.describe_invalid_logits)
+
+
 class Options(NamedTuple):
     """What a user may say beside the histograms."""
 
@@ -25,56 +39,79 @@ class Options(NamedTuple):
     base: float | None
     normalize: bool
     weights: npt.ArrayLike | None
-    pseudocount: float
+    pseudocount: Pseudocount
     on_invalid: OnInvalid
     keepdims: bool
     out: _Array | None
     dtype: npt.DTypeLike | None
     threads: int | None
+    dim: str | None = None
 
 
-def compare(kind: Any, named: dict[str, Any], options: Options, finish: Callable[[Any], Any] = _as_it_is) -> Any:
-    """The divergences ``kind`` of the named arguments, p and q or one alone; ``finish`` makes results of them."""
-    axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads = options
+def compare(
+    kind: Any,
+    named: dict[str, Any],
+    options: Options,
+    finish: Callable[[Any], Any] = _as_it_is,
+    answer: Callable[..., Answers] | None = None,
+    form: Form = HISTOGRAMS,
+) -> Any:
+    """The divergences ``kind`` of the named arguments, p and q or one alone; ``finish`` makes results of them.
+
+    ``answer`` is what runs the engine, where one run is not enough.
+    """
+    axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim = options
     _check.check_option("on_invalid", on_invalid, ("raise", "nan"))
     _check.check_threads(threads)
     normalize, keepdims = _check.check_flag("normalize", normalize), _check.check_flag("keepdims", keepdims)
+    answer = answer or form.run
+    if isinstance(pseudocount, str):
+        rule = rule_of(pseudocount, kind, is_entropy=len(named) == 1)
+        answer, normalize, pseudocount = partial(answer_by_rule, rule, answer), normalize or rule.scales, 0.0
     question = Question(kind, normalize, _check.check_pseudocount(pseudocount), _check.check_base(base))
     values = list(named.values())
-    is_plain = weights is None and out is None and dtype is None and not keepdims and axis in (0, -1)
-    if is_plain and is_single(values[0], values[-1]):
+    is_plain = weights is None and out is None and dtype is None and dim is None and not keepdims and axis in (0, -1)
+    if is_plain and answer is run and is_single(values[0], values[-1]):
         single = run_single(values[0], values[-1], question)
         if single is not None:
             return finish(single)
-    arrays = [as_array(value, name) for name, value in named.items()]
-    result_dtype = _result_dtype(arrays, dtype)
+    given = named if weights is None else {**named, "weights": weights}
+    arrays, axis, give, label = open_containers(given, _check.check_axis(axis), dim)
+    result_dtype = _result_dtype(arrays[: len(named)], dtype)
     if weights is not None:
-        arrays.append(as_array(weights, "weights"))
         _check.check_weights(arrays[-1])
     # Weights and pseudo-counts of more than single precision would be rounded, the smallest to zero.
     precision = precision_of(arrays, None if dtype is None else result_dtype, question.pseudocount)
-    names = [*named, "weights"][: len(arrays)]
-    moved, axis = bins_last(names, arrays, _check.check_axis(axis))
+    names = list(given)
+    moved, axis = bins_last(names, arrays, axis)
     histograms = dict(zip(named, moved, strict=False))
     weighing = moved[len(named) :]
     if len(named) == 1:  # the entropy is the cross-entropy with itself
-        moved = [moved[0], *moved]
-    batch = batch_of(["p", "q", "weights"], moved)
-    flat, found_invalid = run(batch, question, precision, threads)
+        names, moved = [names[0], *names], [moved[0], *moved]
+    batch = batch_of(names, moved)
+    flat, found_invalid = answer(batch, question, precision, threads)
     if on_invalid == "raise" and found_invalid:
         for name, array in histograms.items():
-            _raise_for_invalid(name, array, weighing, question, precision)
-    return _deliver(batch.unmerged(finish(flat)), axis if keepdims else None, out, result_dtype)
+            _raise_for_invalid(form, name, array, weighing, question, precision, label)
+    result = _deliver(batch.unmerged(finish(flat)), axis if keepdims else None, out, result_dtype)
+    return give(result) if out is None else out
 
 
 def _raise_for_invalid(
-    name: str, array: _Array, weights: list[_Array], question: Question, precision: np.dtype[Any]
+    form: Form,
+    name: str,
+    array: _Array,
+    weights: list[_Array],
+    question: Question,
+    precision: np.dtype[Any],
+    label: Callable[[str, tuple[int, ...]], str],
 ) -> None:
     # A histogram is invalid if it can't be compared with itself: the kernels find those in no time.
     batch = batch_of([name, name, "weights"], [array, array, *weights])
-    is_invalid = np.isnan(batch.unmerged(run(batch, question, precision, None)[0]))
+    is_invalid = np.isnan(batch.unmerged(form.run(batch, question, precision, None)[0]))
     if is_invalid.any():
-        raise ValueError(_check.describe_invalid(name, array, is_invalid, bool(weights)))
+        first = tuple(int(i) for i in np.argwhere(is_invalid)[0])
+        raise ValueError(form.describe_invalid(name, array, is_invalid, bool(weights)) + label(name, first))
 
 
 def _result_dtype(arrays: list[_Array], dtype: npt.DTypeLike | None) -> np.dtype[Any]:

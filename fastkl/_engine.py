@@ -29,15 +29,47 @@ class Question(NamedTuple):
     factor: float
 
 
+Answers = tuple[npt.NDArray[np.float64], bool]
+
+
 def run(
-    batch: Batch, question: Question, precision: np.dtype[Any], threads: int | None
-) -> tuple[npt.NDArray[np.float64], bool]:
+    batch: Batch,
+    question: Question,
+    precision: np.dtype[Any],
+    threads: int | None,
+    wanted: npt.NDArray[np.bool_] | None = None,
+) -> Answers:
     """The divergences of a batch of p, q and maybe weights, in the order of memory, and whether any row is invalid.
 
-    Those rows are NaN.
+    Those rows are NaN. Where only some rows are ``wanted`` the others, and the flag, mean nothing.
     """
-    engine = _Engine(batch, question, precision)
-    rows, bins = batch.rows, batch.bins
+    return _run(_Engine(batch, question, precision, wanted), threads)
+
+
+def run_both(
+    batch: Batch, question: Question, precision: np.dtype[Any], threads: int | None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], bool]:
+    """What `run` gives for KL, the same for p and q exchanged, and whether any row is invalid: of memory read once."""
+    engine = _BothEngine(batch, question, precision, None)
+    if not kernels.TILE_BINS < batch.bins <= kernels.PIECE or engine.are_columns:
+        forward, found_invalid = run(batch, question, precision, threads)
+        return forward, run(batch.exchanged(), question, precision, threads)[0], found_invalid
+    forward, _ = _run(engine, threads)
+    left, found_invalid = engine.left.view(np.bool_), False
+    if left.any():
+        forward[left] = run(batch, question, precision, threads, left)[0][left]
+        found_invalid = bool(np.isnan(forward[left]).any())
+        engine.reverse[left] = run(batch.exchanged(), question, precision, threads, left)[0][left]
+    return forward, engine.reverse, found_invalid
+
+
+def run_logits(batch: Batch, question: Question, precision: np.dtype[Any], threads: int | None) -> Answers:
+    """What `run` gives for KL, of a batch of logits."""
+    return _run(_LogitsEngine(batch, question, precision, None), threads)
+
+
+def _run(engine: "_Engine", threads: int | None) -> Answers:
+    rows, bins = engine.batch.rows, engine.bins
     out = np.empty(rows)
     workers = _workers(rows * bins, threads)
     if bins <= _CHUNK:
@@ -137,7 +169,7 @@ def _share_rows(engine: "_Engine", rows: int, out: npt.NDArray[np.float64], work
             for first in range(0, pieces, pieces_in_chunk)
         ]
         for totals in engine.rounds:
-            records[:, :, kernels.STATE] = kernels.TODO
+            records[:, :, kernels.STATE] = engine.states(start, stop)
             work = partial(_fill_chunk, engine, chunks, totals, given, records, start)
             for_each_chunk(work, len(chunks), workers)
             if totals == kernels.ONLY_TOTALS:
@@ -148,8 +180,10 @@ def _share_rows(engine: "_Engine", rows: int, out: npt.NDArray[np.float64], work
 class _Engine:
     """The kernels bound to a batch: each method does a chunk, and by slower loops what the fast ones leave."""
 
-    def __init__(self, batch: Batch, question: Question, precision: np.dtype[Any]) -> None:
-        self.batch, self.question, self.bins = batch, question, batch.bins
+    def __init__(
+        self, batch: Batch, question: Question, precision: np.dtype[Any], wanted: npt.NDArray[np.bool_] | None
+    ) -> None:
+        self.batch, self.question, self.bins, self.wanted = batch, question, batch.bins, wanted
         self.shape, self.found_invalid = np.array(batch.merged, np.int64), False
         self.precisions = [precision] if precision == _DOUBLE else [precision, _DOUBLE]
         self.layouts = {precision: self._layouts(precision)}
@@ -191,6 +225,8 @@ class _Engine:
     def rows(self, start: int, stop: int, out: npt.NDArray[np.float64]) -> None:
         """Compute rows of one piece."""
         o, out, todo = self.question, out[start:stop], np.ones(stop - start, np.uint8)
+        if self.wanted is not None:
+            todo[:] = self.wanted[start:stop]
         for precision in self.precisions:
             operands = self._operands(precision)
             where: tuple[Any, ...]
@@ -220,11 +256,17 @@ class _Engine:
         """Compute rows of several pieces."""
         records, given = self.records_of(stop - start)
         for totals in self.rounds:
-            records[:, :, kernels.STATE] = kernels.TODO
+            records[:, :, kernels.STATE] = self.states(start, stop)
             self.pieces(start, stop, 0, self.pieces_in_row, totals, given, records, start)
             if totals == kernels.ONLY_TOTALS:
                 kernels.join_totals(records, given)
         self.join(records, out[start:stop])
+
+    def states(self, start: int, stop: int) -> Any:
+        """The states in which the records of some rows begin."""
+        if self.wanted is None:
+            return kernels.TODO
+        return np.where(self.wanted[start:stop, None], kernels.TODO, kernels.DONE)
 
     def records_of(self, rows: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Empty records of the pieces of so many rows, and room for their totals."""
@@ -232,10 +274,13 @@ class _Engine:
 
     def join(self, records: npt.NDArray[np.float64], out: npt.NDArray[np.float64]) -> None:
         """Compute rows from the records of their pieces."""
-        o = self.question
-        kernels.join_pieces(o.kind, o.normalize, o.factor, records, out)
+        self._join(records, out)
         if np.isnan(out).any():
             self.found_invalid = True
+
+    def _join(self, records: npt.NDArray[np.float64], out: npt.NDArray[np.float64]) -> None:
+        o = self.question
+        kernels.join_pieces(o.kind, o.normalize, o.factor, records, out)
 
     def pieces(
         self,
@@ -257,3 +302,54 @@ class _Engine:
             if (records[:, first:last, kernels.STATE] == kernels.DONE).all():
                 return
         kernels.careful_pieces(o.kind, *self._operands(_DOUBLE), *where)
+
+
+class _BothEngine(_Engine):
+    """The kernel for both directions; what it leaves is left."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.reverse, self.left = np.empty(self.batch.rows), np.ones(self.batch.rows, np.uint8)
+
+    def rows(self, start: int, stop: int, out: npt.NDArray[np.float64]) -> None:
+        """Compute rows of one piece."""
+        o, part = self.question, slice(start, stop)
+        for precision in self.precisions:
+            where = (*self._operands(precision), self.bins, start, stop, o.normalize, o.pseudocount, o.factor)
+            kernels.both_rows(precision.type(0), *where, out[part], self.reverse[part], self.left[part])
+            if not self.left[part].any():
+                return
+
+
+class _LogitsEngine(_Engine):
+    """The kernels for logits: what single precision leaves goes to double, which takes everything."""
+
+    def rows(self, start: int, stop: int, out: npt.NDArray[np.float64]) -> None:
+        """Compute rows of one piece."""
+        self.long_rows(start, stop, out)
+
+    def records_of(self, rows: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Empty records of the pieces of so many rows; their totals are never given."""
+        return np.zeros((rows, self.pieces_in_row, kernels.LOGIT_RECORD)), np.zeros((rows, 0))
+
+    def _join(self, records: npt.NDArray[np.float64], out: npt.NDArray[np.float64]) -> None:
+        kernels.join_logit_pieces(self.question.normalize, self.question.factor, records, out)
+
+    def pieces(
+        self,
+        start: int,
+        stop: int,
+        first: int,
+        last: int,
+        totals: int,
+        given: npt.NDArray[np.float64],
+        records: npt.NDArray[np.float64],
+        origin: int,
+    ) -> None:
+        """Fill the records of some pieces of some rows; ``records`` begins with the row ``origin``."""
+        records = records[start - origin : stop - origin]
+        where = (self.bins, start, stop, first, last, self.question.normalize, records)
+        for precision in self.precisions:
+            kernels.logit_pieces(precision.type(0), *self._operands(precision), *where)
+            if not (records[:, first:last, kernels.STATE] == kernels.TODO).any():
+                return

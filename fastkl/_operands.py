@@ -1,6 +1,7 @@
 """From what users pass to what the kernels take: batches of histograms, in place, whatever their type and layout."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,27 @@ def as_array(value: Any, name: str) -> _Array:
     except ValueError as error:  # rows of several lengths, say
         raise ValueError(f"{name} is no array: {error}") from None
     if array.dtype.kind not in "fiub":
-        hint = "; `.toarray()` makes an array of it" if hasattr(value, "toarray") else ""
-        raise TypeError(f"{name} has dtype {array.dtype}; it must have a real one: floats, integers or bools{hint}")
+        found = f"has dtype {array.dtype}" if array.ndim else f"is a {type(value).__name__}"
+        raise TypeError(f"{name} {found}; it must have real numbers: floats, integers or bools{_hint(value, array)}")
     if array.dtype.itemsize > 8:
         raise TypeError(f"{name} has dtype {array.dtype}; the widest type that is computed with is float64")
     if array.ndim == 0:
         raise ValueError(f"{name} is a scalar; a histogram has at least one axis")
     return array
+
+
+def _hint(value: Any, array: _Array) -> str:
+    if hasattr(value, "toarray"):
+        return "; `.toarray()` makes an array of it"
+    if isinstance(value, Mapping):
+        return "; pass a list of its values, in the same order for all arguments"
+    if isinstance(value, Iterator):
+        return "; pass a list of what it yields"
+    if array.dtype.name == "bfloat16":
+        return "; `.astype(np.float32)` makes it one, exactly"
+    if array.ndim and array.dtype == object:
+        return "; `.astype(float)` makes an array of numbers, `np.stack` one of arrays"
+    return ""
 
 
 def bins_last(names: list[str], arrays: list[_Array], axis: int) -> tuple[list[_Array], int]:
@@ -86,6 +101,20 @@ class Batch:
         """True where an operand's neighbouring rows lie closer together than its bins."""
         row_step, bin_step = abs(self.steps[index][-1]), abs(self.operands[index].strides[-1])
         return self.bins > 1 and self.merged[-1] > 1 and 0 < row_step < bin_step
+
+    def exchanged(self) -> "Batch":
+        """The same with p and q, the first two operands, exchanged."""
+        order = [1, 0, *range(2, len(self.operands))]
+        steps = [self.steps[index] for index in order]
+        return replace(self, operands=[self.operands[index] for index in order], steps=steps)
+
+    def histograms(self, index: int, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+        """Those of operand ``index`` in some rows, in the order of memory, as a copy in double precision."""
+        if not self.shape:
+            return self.operands[index][None].astype(np.float64)
+        where = np.unravel_index(rows, [self.shape[d] for d in self.order])
+        by_dimension = tuple(where[self.order.index(d)] for d in range(len(self.shape)))
+        return np.broadcast_to(self.operands[index], (*self.shape, self.bins))[by_dimension].astype(np.float64)
 
     def unmerged(self, flat: _Array) -> _Array:
         """Results in the order of memory as an array of the batch's shape."""

@@ -5,6 +5,7 @@ from typing import Any
 import numpy.typing as npt
 
 from fastkl._compare import OnInvalid, Options, compare
+from fastkl._zero_policies import Pseudocount
 from fastkl.kernels import KL, CrossEntropy
 
 _Array = npt.NDArray[Any]
@@ -15,10 +16,11 @@ def kl_divergence(
     q: npt.ArrayLike,
     *,
     axis: int = -1,
+    dim: str | None = None,
     base: float | None = None,
     normalize: bool = True,
     weights: npt.ArrayLike | None = None,
-    pseudocount: float = 0.0,
+    pseudocount: Pseudocount = 0.0,
     on_invalid: OnInvalid = "raise",
     keepdims: bool = False,
     out: _Array | None = None,
@@ -36,10 +38,13 @@ def kl_divergence(
     ----------
     p, q : array_like of real numbers
         Batches of histograms, counts or probabilities, whose batch dimensions broadcast as in NumPy; the numbers of
-        bins must agree. Floats, integers and bools of any width, layout and byte order are read in place.
+        bins must agree. Floats, integers and bools of any width, layout and byte order are read in place. Containers
+        of other libraries are accepted, and labels in them must agree: see the notes.
     axis : int
         The axis of the bins, counted in the argument with the most dimensions. A 1-D argument is one histogram,
         whatever the axis.
+    dim : str, optional
+        The dimension of the bins of xarray's DataArrays, in place of ``axis``.
     base : float, optional
         The base of the logarithm: 2 gives bits; one below 1 changes the sign. Default: e, nats.
     normalize : bool
@@ -48,8 +53,9 @@ def kl_divergence(
         Weights of the bins, finite and >= 0: bin widths or quadrature weights, which make densities on a grid give
         their continuous divergence. One for each bin, or an array that broadcasts as p and q do. A weight of 0 hides
         what a bin adds, but an invalid bin stays one.
-    pseudocount : float
-        Added to every bin of both, once they are found valid and before they are scaled. The sums are rounded.
+    pseudocount : float or {"evidently", "popmon", "deepchecks", "philentropy"}
+        Added to every bin of both, once they are found valid and before they are scaled. The sums are rounded. The name
+        of a tool stands for what that tool does about empty bins, and gives its figures: see the notes.
     on_invalid : {"raise", "nan"}
         What to do about invalid histograms: those with a negative, NaN or infinite bin or, where they are normalised,
         a total of zero.
@@ -64,7 +70,7 @@ def kl_divergence(
 
     Returns
     -------
-    float or ndarray
+    float, ndarray or a container like p
         The divergences, >= 0, of the shape of the batch. inf where some q is 0 and p is not.
 
     Raises
@@ -79,6 +85,39 @@ def kl_divergence(
     0 log 0 is 0. With ``normalize=False`` the relative error is below 1e-14 (1e-5 in single precision), also where p
     and q agree to many digits; normalised results are exact for inputs moved by a few units in the last place.
 
+    Containers of other libraries are read in place where their numbers lie in one piece. Labels, where two arguments
+    have them, must be the same in the same order. The result is made by the library of the first of p and q that is a
+    container (of several histograms, if there is one), unless ``out`` is given. A missing value is an error.
+
+    - pandas: each row of a DataFrame is a histogram (each column with ``axis=0``), a Series is one. The result is a
+      Series with the index of the rows.
+    - polars: each row of a DataFrame, each element of a Series of type Array or List, and a Series of numbers. The
+      result is a Series.
+    - pyarrow: each element of a list or tensor array, chunked or not, each row of a Table or RecordBatch, and an array
+      of numbers. The result is an Array.
+    - xarray: a DataArray has its bins along ``dim`` and is broadcast by the names of the other dimensions. The result
+      is a DataArray with their coordinates, and the name and attributes of the first DataArray. Arrays beside it have
+      its last dimensions.
+    - hist, boost-histogram and others of the UHI protocol: the bins of all axes, without flow, are one histogram; edges
+      and categories are its labels. A list of them, or of other containers, is a batch. The result is an array.
+    - torch and JAX: CPU tensors without gradients. The result is a tensor; JAX holds it in float32 unless
+      ``jax_enable_x64`` is set. bfloat16 is widened to float32.
+
+    With the name of a tool as ``pseudocount``, histograms are scaled to one, unless ``normalize=False``, and then
+
+    - "evidently" (0.7.23) puts 1e-4 into empty bins or, where the smallest other bin of the histogram is at most
+      that, a millionth of the latter. Jensen-Shannon divergences take empty bins as they are. All but `psi` are scaled
+      to one after that, and before it whatever ``normalize`` says. Evidently knows no category that both samples lack:
+      leave such bins out.
+    - "popmon" (1.4.12) adds 1e-5 to every bin; only the entropy is that of the bins as they are. Its reports compare
+      counts: their figures are those of ``normalize=False``.
+    - "deepchecks" (0.19.1), which has `psi` alone, raises every bin below 0.01 to that.
+    - "philentropy" (0.10.0) divides by 1e-5 where q is 0; `psi` has p log(p / 1e-5) there, and -q log(1e-5) where p
+      is 0. Jensen-Shannon divergences take empty bins as they are. Its unit is bits, ``base=2``, by default.
+
+    Nothing else is scaled again: this divergence is the bare sum of p log(p / q) then, which may be negative. What a
+    tool does not offer follows its rule for the rest. Weights can't be combined with such a name.
+
     References
     ----------
     S. Kullback and R. A. Leibler, On information and sufficiency, Annals of Mathematical Statistics 22 (1951), 79-86.
@@ -91,8 +130,12 @@ def kl_divergence(
     >>> counts = [[8, 1, 1], [1, 8, 1]]
     >>> fastkl.kl_divergence(counts, [1, 1, 1])
     array([0.45958043, 0.45958043])
+    >>> fastkl.kl_divergence([5, 5, 0], [4, 0, 6])
+    np.float64(inf)
+    >>> fastkl.kl_divergence([5, 5, 0], [4, 0, 6], pseudocount="evidently").round(12)
+    np.float64(4.368861533737)
     """
-    options = Options(axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads)
+    options = Options(axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim)
     return compare(KL(), {"p": p, "q": q}, options)
 
 
@@ -101,10 +144,11 @@ def cross_entropy(
     q: npt.ArrayLike,
     *,
     axis: int = -1,
+    dim: str | None = None,
     base: float | None = None,
     normalize: bool = True,
     weights: npt.ArrayLike | None = None,
-    pseudocount: float = 0.0,
+    pseudocount: Pseudocount = 0.0,
     on_invalid: OnInvalid = "raise",
     keepdims: bool = False,
     out: _Array | None = None,
@@ -134,7 +178,7 @@ def cross_entropy(
     >>> fastkl.cross_entropy([1, 1], [1, 3], base=2)
     np.float64(1.207518749639422)
     """
-    options = Options(axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads)
+    options = Options(axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim)
     return compare(CrossEntropy(), {"p": p, "q": q}, options)
 
 
@@ -142,10 +186,11 @@ def entropy(
     p: npt.ArrayLike,
     *,
     axis: int = -1,
+    dim: str | None = None,
     base: float | None = None,
     normalize: bool = True,
     weights: npt.ArrayLike | None = None,
-    pseudocount: float = 0.0,
+    pseudocount: Pseudocount = 0.0,
     on_invalid: OnInvalid = "raise",
     keepdims: bool = False,
     out: _Array | None = None,
@@ -177,5 +222,5 @@ def entropy(
     >>> fastkl.entropy([0, 7, 0])
     np.float64(0.0)
     """
-    options = Options(axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads)
+    options = Options(axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim)
     return compare(CrossEntropy(), {"p": p}, options)

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from fastkl._check import check_base, check_fraction
 from fastkl._compare import OnInvalid, Options, compare
+from fastkl._zero_policies import Pseudocount
 from fastkl.kernels import JS, Jeffreys, WeightedJS
 
 _Array = npt.NDArray[Any]
@@ -19,10 +20,11 @@ def js_divergence(
     *,
     p_weight: float = 0.5,
     axis: int = -1,
+    dim: str | None = None,
     base: float | None = None,
     normalize: bool = True,
     weights: npt.ArrayLike | None = None,
-    pseudocount: float = 0.0,
+    pseudocount: Pseudocount = 0.0,
     on_invalid: OnInvalid = "raise",
     keepdims: bool = False,
     out: _Array | None = None,
@@ -64,7 +66,7 @@ def js_divergence(
     >>> fastkl.js_divergence([1, 0], [0, 1], base=2, p_weight=0.25).round(12)
     np.float64(0.811278124459)
     """
-    options = Options(axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads)
+    options = Options(axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim)
     return _jensen_shannon(p, q, p_weight, options, distance=False)
 
 
@@ -74,10 +76,11 @@ def js_distance(
     *,
     p_weight: float = 0.5,
     axis: int = -1,
+    dim: str | None = None,
     base: float | None = None,
     normalize: bool = True,
     weights: npt.ArrayLike | None = None,
-    pseudocount: float = 0.0,
+    pseudocount: Pseudocount = 0.0,
     on_invalid: OnInvalid = "raise",
     keepdims: bool = False,
     out: _Array | None = None,
@@ -106,7 +109,7 @@ def js_distance(
     >>> fastkl.js_distance([1, 0], [0, 1], base=2)
     np.float64(1.0)
     """
-    options = Options(axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads)
+    options = Options(axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim)
     return _jensen_shannon(p, q, p_weight, options, distance=True)
 
 
@@ -115,10 +118,11 @@ def jeffreys_divergence(
     q: npt.ArrayLike,
     *,
     axis: int = -1,
+    dim: str | None = None,
     base: float | None = None,
     normalize: bool = True,
     weights: npt.ArrayLike | None = None,
-    pseudocount: float = 0.0,
+    pseudocount: Pseudocount = 0.0,
     on_invalid: OnInvalid = "raise",
     keepdims: bool = False,
     out: _Array | None = None,
@@ -150,7 +154,7 @@ def jeffreys_divergence(
     >>> fastkl.jeffreys_divergence([1, 3], [3, 1], base=3).round(12)
     np.float64(1.0)
     """
-    options = Options(axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads)
+    options = Options(axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim)
     return compare(Jeffreys(), {"p": p, "q": q}, options)
 
 

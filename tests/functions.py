@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from reference import P_WEIGHT
+from reference import ALPHAS, ORDERS, P_WEIGHT
 
 import fastkl
 
@@ -20,6 +20,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "js_divergence": fastkl.js_divergence,
     "weighted js_divergence": partial(fastkl.js_divergence, p_weight=P_WEIGHT),
     "jeffreys_divergence": fastkl.jeffreys_divergence,
+    **{name: partial(fastkl.alpha_divergence, alpha=alpha) for name, alpha in ALPHAS.items()},
+    **{name: partial(fastkl.renyi_divergence, alpha=alpha) for name, alpha in ORDERS.items()},
 }
 # Never negative, zero for equal histograms alone.
 DIVERGENCES = {name: function for name, function in FUNCTIONS.items() if "entropy" not in name}

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from functions import DIVERGENCES, FUNCTIONS, SYMMETRIC, call
-from reference import assert_backward_stable, exact, mp, relative_error
+from reference import ORDERS, assert_backward_stable, exact, mp, relative_error, representable
 from samples import LENGTHS, PAIRS, near
 
 import fastkl
@@ -137,15 +137,16 @@ def test_a_million_bins(name):
 
 
 @pytest.mark.parametrize("length", [1, 8, 33, 256, 2049])
-@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "kl_divergence"])
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "kl_divergence" and name not in ORDERS])
 def test_unnormalized_sums_are_exact_to_a_few_ulp_of_their_terms(name, length):
     rng = np.random.default_rng(length)
     pairs = [PAIRS[kind](rng, length) for kind in PAIRS if kind != "huge"] + [near(rng, length, 1e-9)]
     for p, q in pairs:
         answer = reference(name, p, q, normalize=False)
         got = call(name, p, q, normalize=False)
-        if name in DIVERGENCES and mp.isfinite(answer.value):
-            assert abs(mp.mpf(float(got)) - answer.value) <= 1e-14 * answer.value + length * 5e-324
+        value = representable(answer.value, got)
+        if name in DIVERGENCES and mp.isfinite(value):
+            assert abs(mp.mpf(float(got)) - value) <= 1e-14 * value + length * 5e-324
         else:
             assert_backward_stable(got, answer, length, ulps=16)
 

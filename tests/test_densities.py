@@ -63,6 +63,37 @@ def test_laplace_densities(shift, scale):
         np.testing.assert_allclose(got, expected, rtol=1e-11)
 
 
+@pytest.mark.parametrize(("a", "b"), [((2.0, 5.0), (3.0, 3.0)), ((1.0, 1.0), (2.5, 1.5)), ((12.0, 8.0), (10.0, 12.0))])
+def test_beta_densities(a, b):
+    edges = np.concatenate(
+        [[0], np.logspace(-12, -1, 34), np.linspace(0.1, 0.9, 9)[1:], 1 - np.logspace(-1, -12, 34)[1:]]
+    )
+    x, weights = panels(np.append(edges, 1.0))
+    p, q = scipy.stats.beta.pdf(x, *a), scipy.stats.beta.pdf(x, *b)
+    (k, m), (k2, m2) = a, b
+    digamma = scipy.special.digamma
+    expected = (
+        scipy.special.betaln(k2, m2)
+        - scipy.special.betaln(k, m)
+        + (k - k2) * digamma(k)
+        + (m - m2) * digamma(m)
+        + (k2 - k + m2 - m) * digamma(k + m)
+    )
+    for normalize in (True, False):
+        got = fastkl.kl_divergence(p, q, weights=weights, normalize=normalize)
+        np.testing.assert_allclose(got, expected, rtol=1e-9)
+
+
+def test_weights_as_the_widths_of_bins_that_are_not_uniform():
+    edges = np.sort(np.random.default_rng(5).uniform(-8, 8, 4001))
+    widths, middles = np.diff(edges), (edges[1:] + edges[:-1]) / 2
+    p, q = scipy.stats.norm.pdf(middles), scipy.stats.norm.pdf(middles, 0.5, 1.5)
+    keep = widths > 0
+    expected = math.log(1.5) + (1 + 0.5**2) / (2 * 1.5**2) - 0.5
+    got = fastkl.kl_divergence(p[keep], q[keep], weights=widths[keep])
+    np.testing.assert_allclose(got, expected, rtol=1e-3)
+
+
 def test_weights_scaled_by_a_constant_leave_normalized_divergences_alone():
     p, q, weights = np.random.default_rng(3).exponential(size=(3, 50))
     for function in (fastkl.kl_divergence, fastkl.js_divergence):

@@ -7,6 +7,7 @@ from functions import DIVERGENCES
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from reference import ORDERS
 
 import fastkl
 
@@ -81,7 +82,7 @@ def test_scale_does_not_matter_to_normalized_rows(pair, a, b):
 
 @given(pairs(PLAIN_BIN), st.floats(1e-200, 1e200))
 def test_unnormalized_divergences_scale_with_the_rows(pair, a):
-    for function in DIVERGENCES.values():
+    for function in (function for name, function in DIVERGENCES.items() if name not in ORDERS):
         expected = a * function(*pair, normalize=False)
         np.testing.assert_allclose(function(*(a * pair), normalize=False), expected, rtol=1e-11, atol=1e-12 * a)
 

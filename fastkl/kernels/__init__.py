@@ -4,24 +4,40 @@
 
     _rows    rows of up to PIECE bins     _tile   rows of few bins, as one run of bins
     _columns rows that lie side by side   _careful  what the fast loops can't take
-    _pieces  longer rows, piece by piece
+    _pieces  longer rows, piece by piece  _one    one row, for other people's compiled code
+    _logits  rows that are given by their logarithms, piece by piece
        |                                     |
     _piece   one piece: read, check, total, sum its terms
        |
     _load    operands of any layout   _lanes  totals in a fixed order   _terms  the divergences, one bin
-    _convert, _stage, _transpose      _wide   numbers of any magnitude  _logratio  log(x / y)
+    _convert, _stage, _transpose      _wide   numbers of any magnitude  _logratio, _exp  log(x / y), exp(x)
 """
 
+from fastkl.kernels._both import both_rows
 from fastkl.kernels._careful import careful_pieces
 from fastkl.kernels._columns import columns
 from fastkl.kernels._convert import converter
+from fastkl.kernels._jit import entry
 from fastkl.kernels._load import STAGER
+from fastkl.kernels._logits import LARGEST_LOGIT, LOGIT_RECORD, join_logit_pieces, logit_pieces
 from fastkl.kernels._logratio import HUGE_32, TINY_32
+from fastkl.kernels._one import one_bin, one_relative_entropy, one_row, rounded
 from fastkl.kernels._piece import GIVEN_TOTALS, ONLY_TOTALS, OWN_TOTALS, PIECE
 from fastkl.kernels._pieces import DONE, RECORD, STATE, TODO, join_pieces, join_totals, pieces
 from fastkl.kernels._rows import addresses, rows
 from fastkl.kernels._stage import STAGE, stager
-from fastkl.kernels._terms import JS, KL, CrossEntropy, Jeffreys, WeightedJS, follows_chain_rule, is_refined
+from fastkl.kernels._terms import (
+    JS,
+    KL,
+    Absent,
+    Alpha,
+    CrossEntropy,
+    Jeffreys,
+    Power,
+    WeightedJS,
+    follows_chain_rule,
+    is_refined,
+)
 from fastkl.kernels._tile import TILE_BINS, tiles
 
 __all__ = [
@@ -30,6 +46,8 @@ __all__ = [
     "HUGE_32",
     "JS",
     "KL",
+    "LARGEST_LOGIT",
+    "LOGIT_RECORD",
     "ONLY_TOTALS",
     "OWN_TOTALS",
     "PIECE",
@@ -40,18 +58,29 @@ __all__ = [
     "TILE_BINS",
     "TINY_32",
     "TODO",
+    "Absent",
+    "Alpha",
     "CrossEntropy",
     "Jeffreys",
+    "Power",
     "WeightedJS",
     "addresses",
+    "both_rows",
     "careful_pieces",
     "columns",
     "converter",
+    "entry",
     "follows_chain_rule",
     "is_refined",
+    "join_logit_pieces",
     "join_pieces",
     "join_totals",
+    "logit_pieces",
+    "one_bin",
+    "one_relative_entropy",
+    "one_row",
     "pieces",
+    "rounded",
     "rows",
     "stager",
     "tiles",

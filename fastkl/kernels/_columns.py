@@ -56,7 +56,7 @@ def columns(kind, zero, p, q, shape, n, start, stop, normalize, factor, out, tod
             _find_odd_rows(unowned(odd[:count]), total, y, y_step, n)
         divide = normalize and is_in_units_of_p(kind)
         for r in range(count):
-            if odd[r] == 0 and todo[row - start + r]:
+            if odd[r] == 0 and todo[row - start + r] and not np.isnan(total[r]):
                 value = np.float64(total[r]) / np.float64(p_total[r]) if divide else np.float64(total[r])
                 out[row - start + r] = factor * value
                 todo[row - start + r] = 0

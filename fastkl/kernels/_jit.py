@@ -22,7 +22,10 @@ from fastkl.kernels._memory import callback_type
 F = TypeVar("F", bound=Callable[..., Any])
 
 # Division by zero gives inf or NaN as in C: the Python rule puts a branch in every loop and none of them vectorises.
-_C_ARITHMETIC = {"error_model": "numpy"}
+# What is not said here Numba takes from the caller, which may be anybody's function: fast mathematics, for one, which
+# would find no NaN, in what the next caller gets too.
+_C_ARITHMETIC = {"error_model": "numpy", "fastmath": False}
+_ENTRY = {"nogil": True, "forceinline": False, **_C_ARITHMETIC}
 # Python calls no helper: without the functions for that, a kernel compiles in 3.0 instead of 3.5 s.
 _UNWRAPPED = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 # Only fused multiply-adds may be formed. Reassociation would undo the exact differences on which the terms rest,
@@ -67,10 +70,10 @@ def entry(function: Callable[..., Any]) -> Callable[..., Any]:
     if numba.config.DISABLE_JIT:
         return np.errstate(all="ignore")(function)  # machine code does not warn either
     try:
-        dispatcher = numba.njit(nogil=True, cache=True, **_C_ARITHMETIC)(function)
+        dispatcher = numba.njit(cache=True, **_ENTRY)(function)
     except RuntimeError as error:  # numba found neither a writable package folder nor a writable home
         logging.getLogger("fastkl").info("kernels are compiled anew in this process: %s", error)
-        dispatcher = numba.njit(nogil=True, **_C_ARITHMETIC)(function)
+        dispatcher = numba.njit(**_ENTRY)(function)
     else:
         _stamp_with_all_kernels(dispatcher, function)
     return cast(Callable[..., Any], dispatcher)

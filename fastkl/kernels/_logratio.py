@@ -66,21 +66,41 @@ def _is_positive_64(x):
     return x > _FLOOR_64
 
 
-def _align_32(x, y):
+def _align_exponents_32(x, y):
     x = x if x > _FLOOR_32 else _FLOOR_32
     y = y if y > _FLOOR_32 else _FLOOR_32
     bits = np.float32(y).view(np.int32)
     shift = (np.float32(x).view(np.int32) - bits + _HALF_OCTAVE_32) & _EXPONENT_32
-    return x, y, np.int32(bits + shift).view(np.float32), np.float32(np.int32(shift)) * _LOG2_32
+    return x, y, np.int32(bits + shift).view(np.float32), np.float32(np.int32(shift))
 
 
-def _align_64(x, y):
-    """(x, y, y' = 2^k y, k log 2), where a zero is replaced by a harmless positive operand."""
+def _align_exponents_64(x, y):
+    """(x, y, y' = 2^k y, k as it stands among the bits), where a zero is replaced by a harmless positive operand."""
     x = x if x > _FLOOR_64 else _FLOOR_64
     y = y if y > _FLOOR_64 else _FLOOR_64
     bits = np.float64(y).view(np.int64)
     shift = (np.float64(x).view(np.int64) - bits + _HALF_OCTAVE_64) & _EXPONENT_64
-    return x, y, np.int64(bits + shift).view(np.float64), np.float64(shift) * _LOG2_64
+    return x, y, np.int64(bits + shift).view(np.float64), np.float64(shift)
+
+
+def _align_32(x, y):
+    x, y, aligned, shift = align_exponents(x, y)
+    return x, y, aligned, shift * _LOG2_32
+
+
+def _align_64(x, y):
+    """(x, y, y' = 2^k y, k log 2)."""
+    x, y, aligned, shift = align_exponents(x, y)
+    return x, y, aligned, shift * _LOG2_64
+
+
+def _log2_of_shift_32(x):
+    return _LOG2_32
+
+
+def _log2_of_shift_64(x):
+    """What a shift of `align_exponents` is multiplied by to give k log 2."""
+    return _LOG2_64
 
 
 def _artanh_tail_32(z):
@@ -113,6 +133,8 @@ def _odd_bits_64(x):
 odd_bits = by_precision(_odd_bits_32, _odd_bits_64)
 constants = by_precision(_constants_32, _constants_64)
 is_positive = by_precision(_is_positive_32, _is_positive_64)
+align_exponents = by_precision(_align_exponents_32, _align_exponents_64)
+log2_of_shift = by_precision(_log2_of_shift_32, _log2_of_shift_64)
 align = by_precision(_align_32, _align_64)
 artanh_tail = by_precision(_artanh_tail_32, _artanh_tail_64)
 

@@ -14,6 +14,8 @@ from numba import carray, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
+ROOM = 512  # bytes
+
 
 def callback_type(arguments: int) -> Any:
     """The C type of the functions that `call` takes: of so many integers, without a result."""
@@ -40,6 +42,11 @@ def keep(owner: Any) -> None:
 
     Numba gives an array back after the last line that names it, while others still use its address.
     """
+
+
+def room(n: Any, like: Any) -> np.ndarray[Any, Any]:
+    """``n`` items, at most ROOM bytes, of the type of ``like``, on the stack of the caller."""
+    return np.empty(n, type(like))
 
 
 def prefetch(address: int) -> None:
@@ -69,6 +76,24 @@ def _keep(owner):
 @overload(view)
 def _view(address, n, dtype):
     return lambda address, n, dtype: carray(_pointer(address, dtype), n)
+
+
+@overload(room)
+def _room(n, like):
+    return lambda n, like: carray(_stack(like), n)
+
+
+@intrinsic
+def _stack(typingctx, like):
+    pointer_type = types.CPointer(like)
+
+    def codegen(context, builder, signature, arguments):
+        with builder.goto_entry_block():
+            place = builder.alloca(ir.ArrayType(ir.IntType(8), ROOM))
+            place.align = 64
+        return builder.bitcast(place, context.get_value_type(pointer_type))
+
+    return pointer_type(like), codegen
 
 
 @intrinsic

@@ -12,9 +12,9 @@ from fastkl.kernels._jit import inline
 from fastkl.kernels._lanes import scan
 from fastkl.kernels._load import ADDRESS, BIN_STEP, CONVERTER, ROW_STEPS, STAGER, load, row_address
 from fastkl.kernels._logratio import constants, odd_bits
-from fastkl.kernels._memory import call, prefetch, view
+from fastkl.kernels._memory import ROOM, call, prefetch, room, view
 from fastkl.kernels._stage import STAGE, rows_in_block, staged_width
-from fastkl.kernels._terms import bin_term, refine, scales
+from fastkl.kernels._terms import begun_bin_term, bin_term, ended_bin_term, is_in_two_steps, refine, scales
 
 PIECE = 1024  # bins: two operands, the next two and the terms, in double precision, fill 40 KiB of first-level cache
 
@@ -26,7 +26,7 @@ SMALL = np.float32(0.25)
 
 # While the terms of this many bytes are computed the same bytes a piece on are asked for, but at least 4 KiB on:
 # memory works while the arithmetic does. 256 bins, double, normalised, one thread: 1.2 ns a bin without, 0.8 with.
-_CHUNK, LINE, _LEAST_AHEAD = 512, 64, 4096
+CHUNK, LINE, _LEAST_AHEAD = ROOM, 64, 4096
 # Items after each buffer, so that vectors may be written whole.
 _ROOM = 16
 MEMO = 4  # items of what is known of the piece that was read last
@@ -152,10 +152,22 @@ def measure(
 
     ``totals`` says which totals scale the piece. Where odd is nonzero the rest means nothing.
     """
+    t = view(scratch.terms, min(PIECE, job.n - k * PIECE), type(job.zero))
+    x, y, w, p_total, q_total, odd, p_ahead, q_ahead = read_piece(job, scratch, block_row, row, k)
+    read = (x, y, w, p_total, q_total, odd)
+    return sum_terms(kind, t, *read, job.normalize, totals, given_p, given_q, p_ahead, q_ahead)
+
+
+@inline
+def read_piece(job: Any, scratch: Any, block_row: Any, row: Any, k: Any) -> Any:
+    """(p's bins, q's, weights or none, p_total, q_total, odd, what to ask memory for next, of p, of q).
+
+    There are totals where bins are normalised.
+    """
     precision = type(job.zero)
     m = min(PIECE, job.n - k * PIECE)
-    p_address, p_converter, p_step = _source(job, job.p, scratch.left, block_row, row, k, m)
-    q_address, q_converter, q_step = _source(job, job.q, scratch.right, block_row, row, k, m)
+    p_address, p_converter, p_step = source(job, job.p, scratch.left, block_row, row, k, m)
+    q_address, q_converter, q_step = source(job, job.q, scratch.right, block_row, row, k, m)
     weights = layout_of(job, job.w)
     w_address = row_address(weights, shape_of(job), row) + k * PIECE * weights[BIN_STEP]
     w_buffer = view(scratch.weights, m, precision)
@@ -167,33 +179,64 @@ def measure(
         odd |= q_odd
     if len(w):
         odd |= scan(w)[1]
-    t = view(scratch.terms, m, precision)
-    if not job.normalize:
+    p_ahead = address_ahead(x, p_address) if p_converter == 0 else p_address
+    q_ahead = address_ahead(x, q_address) if q_converter == 0 else q_address
+    return x, y, w, p_total, q_total, odd, p_ahead, q_ahead
+
+
+@inline
+def address_ahead(x: Any, address: Any) -> Any:
+    """What to ask memory for while the terms of the bins ``x`` at ``address`` are computed."""
+    return address + max(len(x) * x.itemsize, _LEAST_AHEAD)
+
+
+@inline
+def sum_terms(
+    kind: Any,
+    t: Any,
+    x: Any,
+    y: Any,
+    w: Any,
+    p_total: Any,
+    q_total: Any,
+    odd: Any,
+    normalize: Any,
+    totals: Any,
+    given_p: Any,
+    given_q: Any,
+    p_ahead: Any,
+    q_ahead: Any,
+) -> Any:
+    """What `measure` returns, of bins x and y that are read, with the totals of x and y where they are normalised.
+
+    Room for the terms is in t; w is empty where there are no weights.
+    """
+    precision, zero = type(p_total), type(p_total)(0.0)
+    if not normalize:
         odd |= fill_and_check_terms(kind, t, x, y)
     else:
         if odd != 0 or totals == ONLY_TOTALS or (totals == OWN_TOTALS and (p_total == 0.0 or q_total == 0.0)):
-            return p_total, q_total, job.zero, odd  # nothing is left to tell but the totals
+            return p_total, q_total, zero, odd  # nothing is left to tell but the totals
         if totals == GIVEN_TOTALS:
             a, b = scales(kind, precision(given_p), precision(given_q))
         else:
             a, b = scales(kind, p_total, q_total)
         if not (is_moderate(a) and is_moderate(b)):
-            return p_total, q_total, job.zero, np.int64(1)
-        ahead = max(m * t.itemsize, _LEAST_AHEAD)
-        p_ahead = p_address + ahead if p_converter == 0 else p_address
-        q_ahead = q_address + ahead if q_converter == 0 else q_address
+            return p_total, q_total, zero, np.int64(1)
         fill_terms_ahead(kind, t, x, y, a, b, p_ahead, q_ahead)
     for i in range(len(w)):
         t[i] = w[i] * t[i] if w[i] > 0 else w[i]
     total = scan(t)[0]
-    if job.normalize and len(w) == 0 and total < SMALL * p_total and refine(kind, t, x, y):
+    if normalize and len(w) == 0 and total < SMALL * p_total and refine(kind, t, x, y):
         total = scan(t)[0]
+    if np.isnan(total):  # some term is beyond the precision
+        odd |= np.int64(1)
     return p_total, q_total, total, odd
 
 
 @inline
-def _source(job, operand, side, block_row, row, k, m):
-    # Where the piece is read from: (address, converter, step).
+def source(job: Any, operand: Any, side: Any, block_row: Any, row: Any, k: Any, m: Any) -> Any:
+    """Where ``m`` bins of piece ``k`` are read from: (address, converter, step)."""
     layout = layout_of(job, operand)
     if layout[STAGER]:
         size = view(side.block, 1, type(job.zero)).itemsize
@@ -235,21 +278,34 @@ def _read(job, address, converter, step, m, w, w_address, side):
 @inline
 def fill_terms_ahead(kind: Any, t: Any, x: Any, y: Any, a: Any, b: Any, x_ahead: Any, y_ahead: Any) -> None:
     """Write the terms of the bins (a x, b y) to t, while memory fetches what lies at two addresses."""
-    chunk = _CHUNK // t.itemsize
+    chunk = CHUNK // t.itemsize
     for start in range(0, len(t), chunk):
         stop = min(start + chunk, len(t))
-        for line in range(start * t.itemsize, stop * t.itemsize, LINE):
-            prefetch(x_ahead + line)
-            prefetch(y_ahead + line)
+        ask_for(x_ahead, y_ahead, start * t.itemsize, stop * t.itemsize)
         _fill_terms(kind, t[start:stop], x[start:stop], y[start:stop], a, b)
+
+
+@inline
+def ask_for(x_address: Any, y_address: Any, first: Any, last: Any) -> None:
+    """Have memory fetch the bytes from ``first`` to ``last`` after each address."""
+    for line in range(first, last, LINE):
+        prefetch(x_address + line)
+        prefetch(y_address + line)
 
 
 @inline
 def _fill_terms(kind, t, x, y, a, b):
     # Loops from 0: one from ``start`` may have a negative index, for all that the compiler knows, and is not
     # vectorised.
-    for i in range(len(t)):
-        t[i] = bin_term(kind, x[i], y[i], a, b)
+    if is_in_two_steps(kind):
+        u, v = room(len(t), type(a)(0.0)), room(len(t), type(a)(0.0))
+        for i in range(len(t)):
+            t[i], u[i], v[i] = begun_bin_term(kind, x[i], y[i], a, b)
+        for i in range(len(t)):
+            t[i] = ended_bin_term(kind, x[i], y[i], a, b, (t[i], u[i], v[i]))
+    else:
+        for i in range(len(t)):
+            t[i] = bin_term(kind, x[i], y[i], a, b)
 
 
 @inline

@@ -10,11 +10,11 @@ from fastkl.kernels._jit import entry, inline
 from fastkl.kernels._lanes import row_totals, spread
 from fastkl.kernels._load import ADDRESS, ALONG_ROWS, BIN_STEP, CONVERTER, ROW_STEPS, load, row_address
 from fastkl.kernels._logratio import odd_bits
-from fastkl.kernels._memory import call, keep, prefetch, view
+from fastkl.kernels._memory import call, keep, view
 from fastkl.kernels._piece import (
-    LINE,
     MEMO,
     SMALL,
+    ask_for,
     fill_and_check_terms,
     is_moderate,
     job_of,
@@ -177,9 +177,7 @@ def _fill_terms_ahead(kind, t, x, y, a, b, is_scaled, x_ahead, y_ahead):
     seen = np.int64(0)
     for start in range(0, len(t), chunk):
         stop = min(start + chunk, len(t))
-        for line in range(start * t.itemsize, stop * t.itemsize, LINE):
-            prefetch(x_ahead + line)
-            prefetch(y_ahead + line)
+        ask_for(x_ahead, y_ahead, start * t.itemsize, stop * t.itemsize)
         if is_scaled:
             seen |= _fill_scaled_terms(kind, t[start:stop], x[start:stop], y[start:stop], a[start:stop], b[start:stop])
         else:
@@ -226,6 +224,6 @@ def _refine_rows(kind, t, total, x, y, p_total, refined):
 def _finish(divide, total, p_total, odd, factor, out, todo):
     for r in range(len(odd)):
         value = np.float64(total[r]) / np.float64(p_total[r]) if divide else np.float64(total[r])
-        is_done = (odd[r] == 0) & (todo[r] != 0)
+        is_done = (odd[r] == 0) & (todo[r] != 0) & ~np.isnan(total[r])
         out[r] = factor * value if is_done else out[r]
         todo[r] = 0 if is_done else todo[r]

@@ -1,0 +1,158 @@
+r"""The terms of the alpha-divergences and of the Rényi divergences: powers of the ratio of two bins.
+
+With L = log(x / y), e = alpha - 1 and t = e L, the generalised alpha-divergence of one bin is
+
+    (x^alpha y^(1 - alpha) - alpha x - (1 - alpha) y) / (alpha e) = (x (exp(t) - 1) / e - x + y) / alpha
+
+Near x = y it is the term of KL, which is exact there, and x (exp(t) - 1 - t) / e, and the same through e = 0. For alpha
+>= 1/2 the two never cancel by more than half of the first; smaller alpha are those of exchanged operands.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fastkl.kernels._exp import exp_tail, power_of_two
+from fastkl.kernels._jit import by_precision, term
+from fastkl.kernels._logratio import align_exponents, artanh_tail, constants, is_positive, log2_of_shift, log_ratio
+
+_LOG2 = math.log(2.0)
+_LOG2_E = 1.0 / _LOG2
+# A sum with it is a whole number in the last bits.
+_ROUNDER_64, _ROUNDER_32 = 1.5 * 2.0**52, np.float32(1.5 * 2.0**23)
+# The largest n of which there is 2^n, with room.
+_MOST_64, _MOST_32 = 1000.0, np.float32(120.0)
+
+
+def _high_part_32(x, value):
+    return np.int32(np.float32(value).view(np.int32) & np.int32(-256)).view(np.float32)
+
+
+def _high_part_64(x, value):
+    """So many leading bits of ``value`` that its product with an exponent is exact, in the precision of x."""
+    return np.int64(np.float64(value).view(np.int64) & -2048).view(np.float64)
+
+
+def _reduce_32(shift, log, high, low):
+    k = shift * np.float32(2.0**-23)
+    exact, small = high * k, (high + low) * log
+    n = (max(exact + small * np.float32(_LOG2_E), -_MOST_32) + _ROUNDER_32) - _ROUNDER_32
+    r = ((exact - n) + low * k) * np.float32(_LOG2) + small
+    return n, power_of_two(n) if n <= _MOST_32 else np.float32(np.nan), r
+
+
+def _reduce_64(shift, log, high, low):
+    """(n, 2^n, r): (high + low) (k log 2 + log) = n log 2 + r, where k is a shift of `align_exponents`.
+
+    The large parts are subtracted exactly: n may have thousands of units, of which r would keep the rounding. NaN
+    stands for a power that may be too large; of those that are too small any small one serves.
+    """
+    k = shift * 2.0**-52
+    exact, small = high * k, (high + low) * log
+    n = (max(exact + small * _LOG2_E, -_MOST_64) + _ROUNDER_64) - _ROUNDER_64
+    r = ((exact - n) + low * k) * _LOG2 + small
+    return n, power_of_two(n) if n <= _MOST_64 else np.nan, r
+
+
+_high_part = by_precision(_high_part_32, _high_part_64)
+_reduce = by_precision(_reduce_32, _reduce_64)
+
+
+@term
+def alpha_term(x: Any, y: Any, excess: Any, inverse_excess: Any, inverse_alpha: Any) -> Any:
+    """The alpha-divergence of one bin, alpha = 1 + excess >= 1/2; ``inverse_excess`` is 0 where excess is."""
+    kl, small_log, shift = alpha_term_begun(x, y)
+    return alpha_term_ended(x, y, kl, small_log, shift, excess, inverse_excess, inverse_alpha)
+
+
+@term
+def alpha_term_begun(x: Any, y: Any) -> Any:
+    """The term of KL, and log(x / y) in two parts, a small one and a shift of `align_exponents`."""
+    a, b, aligned, shift = align_exponents(x, y)
+    d = a - aligned
+    s = d / (a + aligned)
+    z = s * s
+    tail = artanh_tail(z)
+    kl = (shift * log2_of_shift(x) * a + (b - aligned)) + s * (d + (a * z) * tail)
+    return kl, s + s + (s * z) * tail, shift
+
+
+@term
+def alpha_term_ended(
+    x: Any, y: Any, kl: Any, small_log: Any, shift: Any, excess: Any, inverse_excess: Any, inverse_alpha: Any
+) -> Any:
+    """The rest of `alpha_term`."""
+    real = type(x)
+    one, zero, infinity = real(1.0), real(0.0), constants(x)[3]
+    high = _high_part(x, excess)
+    low = real(excess - high)
+    inverse = real(inverse_excess)
+    log = shift * log2_of_shift(x) + small_log
+    # x (exp(t) - 1) and x (exp(t) - 1 - t).
+    n, power, r = _reduce(shift, small_log, high, low)
+    rest = (r * r) * exp_tail(r)
+    large = x * power
+    large += large - large  # NaN, not inf: what is too large for the fast loops is not an infinite term
+    grown = x * (r + rest) if n == zero else large * (one + (r + rest)) - x
+    beyond = x * rest if n == zero else grown - x * ((high + low) * log)
+    grown = grown * inverse if inverse != zero else x * log
+    g = kl + beyond * inverse if abs(log) < one else (grown - x) + y
+    x_alone = infinity if excess >= 0.0 else -x * inverse
+    g = real(inverse_alpha) * g if is_positive(y) else x_alone
+    return g if is_positive(x) else real(inverse_alpha) * y
+
+
+@term
+def power_term(x: Any, y: Any, excess: Any) -> Any:
+    """x^alpha y^(1 - alpha) = x exp(excess log(x / y)), 1/2 <= alpha = 1 + excess < 1."""
+    real = type(x)
+    high = _high_part(x, excess)
+    a, _, aligned, shift = align_exponents(x, y)
+    s = (a - aligned) / (a + aligned)
+    z = s * s
+    _, power, r = _reduce(shift, s + s + (s * z) * artanh_tail(z), high, real(excess - high))
+    power = (a * power) * (real(1.0) + (r + (r * r) * exp_tail(r)))
+    return power if is_positive(x) and is_positive(y) else real(0.0)
+
+
+# Operands whose exponents are closer than _NEAR are computed as one; beyond _FAR the smaller does not count.
+_NEAR, _FAR = 60, 500
+
+
+@term
+def wide_alpha_term(
+    x: Any, x_exponent: Any, y: Any, y_exponent: Any, excess: Any, inverse_excess: Any, inverse_alpha: Any
+) -> Any:
+    """(g, e): `alpha_term` of (x 2^x_exponent, y 2^y_exponent) is g 2^e; x, y zero or in [1/2, 1)."""
+    if x == 0.0:
+        return inverse_alpha * y, y_exponent
+    if y == 0.0:
+        return (np.inf, 0) if excess >= 0.0 else (-x * inverse_excess, x_exponent)
+    apart = y_exponent - x_exponent
+    if apart > _FAR:
+        return inverse_alpha * y, y_exponent
+    log = log_ratio(x, y) - apart * _LOG2
+    t = excess * log
+    power, exponent = wide_power_term(x, x_exponent, y, y_exponent, excess)
+    if t > _FAR:
+        return power * (inverse_excess * inverse_alpha), exponent
+    if abs(apart) < _NEAR:
+        return alpha_term(x, math.ldexp(y, apart), excess, inverse_excess, inverse_alpha), x_exponent
+    grown = x * math.expm1(t) if abs(t) < 1.0 else math.ldexp(power, exponent - x_exponent) - x
+    grown = grown * inverse_excess if inverse_excess != 0.0 else x * log
+    rest = math.ldexp(y, apart) if apart > -_FAR else 0.0
+    return inverse_alpha * ((grown - x) + rest), x_exponent
+
+
+@term
+def wide_power_term(x: Any, x_exponent: Any, y: Any, y_exponent: Any, excess: Any) -> Any:
+    """(g, e): `power_term` of (x 2^x_exponent, y 2^y_exponent) is g 2^e."""
+    if x == 0.0 or y == 0.0:
+        return 0.0, 0
+    k, small = x_exponent - y_exponent, excess * log_ratio(x, y)
+    high = _high_part(1.0, excess)
+    n = math.floor(high * k + small * _LOG2_E)
+    if n > 2.0**40:  # beyond any exponent that sums can have
+        return np.inf, 0
+    return x * math.exp(((high * k - n) + (excess - high) * k) * _LOG2 + small), x_exponent + int(n)

@@ -1,0 +1,202 @@
+"""One row, or one bin, for other people's compiled code, which takes all that it calls into its own machine code.
+
+So this is what `_engine` does with a row, by the same functions and to the same bits, but without layouts, weights and
+tiles: for contiguous arrays in the precision of the kernels, in a fifth of the code.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from fastkl.kernels._careful import careful_pieces
+from fastkl.kernels._jit import inline
+from fastkl.kernels._lanes import scan
+from fastkl.kernels._load import ADDRESS, BIN_STEP, ROW_STEPS
+from fastkl.kernels._logratio import log_ratio, odd_bits
+from fastkl.kernels._memory import keep, unowned
+from fastkl.kernels._piece import GIVEN_TOTALS, ONLY_TOTALS, OWN_TOTALS, PIECE, address_ahead, sum_terms
+from fastkl.kernels._pieces import DONE, P_TOTAL, Q_TOTAL, RECORD, STATE, TERMS, TODO, join_pieces, join_totals
+from fastkl.kernels._terms import bin_term, follows_chain_rule, is_in_units_of_p, wide_term
+from fastkl.kernels._wide import normal
+
+_FAR = 500
+_LOG2 = math.log(2.0)
+
+
+def one_row(kind: Any, p: Any, q: Any, normalize: Any) -> Any:
+    """The divergence of two 1-D arrays, a double; NaN if a row is invalid, or if they differ in length.
+
+    The arithmetic is single where both arrays are, and the row fits.
+    """
+    return (_single_row if p.dtype == q.dtype == np.float32 else _double_row)(kind, p, q, normalize)
+
+
+def rounded(value: Any, p: Any, q: Any) -> Any:
+    """``value`` in the precision of the result of such arrays."""
+    return np.float32(value) if p.dtype == q.dtype == np.float32 else value
+
+
+def contiguous(x: Any, dtype: Any) -> Any:
+    """``x`` as a contiguous array of ``dtype``, in place if it is one."""
+    return np.ascontiguousarray(x, dtype)
+
+
+def _are_single(p, q):
+    return p.dtype == q.dtype == types.float32
+
+
+@overload(one_row)
+def _one_row(kind, p, q, normalize):
+    return _single_row if _are_single(p, q) else _double_row
+
+
+@overload(rounded)
+def _rounded(value, p, q):
+    return (lambda value, p, q: np.float32(value)) if _are_single(p, q) else (lambda value, p, q: value)
+
+
+@overload(contiguous)
+def _contiguous(x, dtype):
+    if x.layout == "C" and x.dtype == dtype.dtype:
+        return lambda x, dtype: x
+    return lambda x, dtype: x.astype(dtype)
+
+
+def _double_row(kind, p, q, normalize):
+    x, y = contiguous(p, np.float64), contiguous(q, np.float64)
+    if len(x) != len(y):
+        return np.nan
+    value, is_done = _short_row(kind, x, y, normalize) if len(x) <= PIECE else (np.nan, False)
+    if not is_done:
+        value = _row_of_pieces(kind, x, y, x, y, normalize)
+    keep(x)
+    keep(y)
+    return value
+
+
+def _single_row(kind, p, q, normalize):
+    x, y = contiguous(p, np.float32), contiguous(q, np.float32)
+    if len(x) != len(y):
+        return np.nan
+    value, is_done = _short_row(kind, x, y, normalize) if len(x) <= PIECE else (np.nan, False)
+    if not is_done:
+        u, v = x.astype(np.float64), y.astype(np.float64)
+        value, is_done = _short_row(kind, u, v, normalize) if len(x) <= PIECE else (np.nan, False)
+        if not is_done:
+            value = _row_of_pieces(kind, x, y, u, v, normalize)
+        keep(u)
+        keep(v)
+    keep(x)
+    keep(y)
+    return value
+
+
+@inline
+def _short_row(kind, x, y, normalize):
+    """(divergence, whether the fast loops could tell) of rows of one piece."""
+    terms = np.empty(len(x), x.dtype)
+    arrays = unowned(x), unowned(y), unowned(terms)
+    p_total, q_total, total, odd = _measure(kind, *arrays, normalize, OWN_TOTALS, 1.0, 1.0)
+    keep(terms)
+    if odd != 0 or (normalize and (p_total == 0.0 or q_total == 0.0)):
+        return np.nan, False
+    if normalize and len(x) == 1:
+        return 0.0, True  # a histogram of one bin is 1, whatever rounding makes of it
+    value = np.float64(total) / np.float64(p_total) if normalize and is_in_units_of_p(kind) else np.float64(total)
+    return value, True
+
+
+@inline
+def _measure(kind, x, y, terms, normalize, totals, given_p, given_q):
+    zero = x.dtype.type(0)
+    p_total, q_total, odd = zero, zero, np.int64(0)
+    if normalize:
+        p_total, odd = scan(x)
+        q_total, q_odd = scan(y)
+        odd |= q_odd
+    ahead = address_ahead(terms, x.ctypes.data), address_ahead(terms, y.ctypes.data)
+    return sum_terms(kind, terms, x, y, terms[:0], p_total, q_total, odd, normalize, totals, given_p, given_q, *ahead)
+
+
+@inline
+def _row_of_pieces(kind, x, y, u, v, normalize):
+    """The divergence of rows that are long or too odd for the fast loops: x and y, and the same as doubles, u and v."""
+    records, given = np.zeros((1, max(1, -(-len(x) // PIECE)), RECORD)), np.zeros((1, 4))
+    if normalize and len(x) > PIECE and not follows_chain_rule(kind):
+        _fill(kind, x, y, u, v, normalize, ONLY_TOTALS, given, records)
+        join_totals(records, given)
+        _fill(kind, x, y, u, v, normalize, GIVEN_TOTALS, given, records)
+    else:
+        _fill(kind, x, y, u, v, normalize, OWN_TOTALS, given, records)
+    out = np.empty(1)
+    join_pieces(kind, normalize, 1.0, records, out)
+    return out[0]
+
+
+@inline
+def _fill(kind, x, y, u, v, normalize, totals, given, records):
+    records[:, :, STATE] = TODO
+    if len(x) > PIECE:
+        _fill_fast(kind, x, y, normalize, totals, given[0], records[0])
+        if u.itemsize > x.itemsize:
+            _fill_fast(kind, u, v, normalize, totals, given[0], records[0])
+    if (records[0, :, STATE] != DONE).any():
+        p, q, no_weights, shape = _layout(u), _layout(v), np.zeros(ROW_STEPS + 1, np.int64), np.ones(1, np.int64)
+        first, last, count = np.int64(0), np.int64(1), np.int64(len(records[0]))
+        where = (len(x), first, last, first, count, normalize, 0.0, totals, given, records)
+        careful_pieces(kind, p, q, no_weights, shape, *where)
+
+
+@inline
+def _layout(x):
+    # Of a batch of one row.
+    layout = np.zeros(ROW_STEPS + 1, np.int64)
+    layout[ADDRESS], layout[BIN_STEP] = x.ctypes.data, x.itemsize
+    return layout
+
+
+@inline
+def _fill_fast(kind, x, y, normalize, totals, given, records):
+    terms = np.empty(PIECE, x.dtype)
+    given_p, given_q = math.ldexp(given[0], int(given[1])), math.ldexp(given[2], int(given[3]))
+    for k in range(len(records)):
+        record, first, last = records[k], k * PIECE, min((k + 1) * PIECE, len(x))
+        if record[STATE] == TODO:
+            piece = unowned(x[first:last]), unowned(y[first:last]), unowned(terms[: last - first])
+            p_total, q_total, total, odd = _measure(kind, *piece, normalize, totals, given_p, given_q)
+            if odd == 0:
+                record[:] = 0.0
+                record[P_TOTAL], record[Q_TOTAL], record[TERMS] = p_total, q_total, total
+    keep(terms)
+
+
+@inline
+def one_bin(kind: Any, x: Any, y: Any) -> Any:
+    """The term of two doubles of any magnitude; NaN if one is negative, NaN or infinite."""
+    if not (0.0 <= x < np.inf and 0.0 <= y < np.inf):
+        return np.nan
+    if odd_bits(x) | odd_bits(y):
+        x, x_exponent = normal(x, 0)
+        y, y_exponent = normal(y, 0)
+        g, exponent = wide_term(kind, x, x_exponent, y, y_exponent)
+        return math.ldexp(g, exponent)
+    return bin_term(kind, x, y, 1.0, 1.0)
+
+
+@inline
+def one_relative_entropy(x: Any, y: Any) -> Any:
+    """x log(x / y) of two doubles of any magnitude; NaN if one is negative, NaN or infinite."""
+    if not (0.0 <= x < np.inf and 0.0 <= y < np.inf):
+        return np.nan
+    if x == 0.0:
+        return 0.0
+    if y == 0.0:
+        return np.inf
+    x, exponent = normal(x, 0)
+    y, y_exponent = normal(y, 0)
+    apart = y_exponent - exponent
+    log = log_ratio(x, y) - apart * _LOG2 if abs(apart) > _FAR else log_ratio(x, math.ldexp(y, apart))
+    return math.ldexp(x * log, exponent)
