@@ -9,9 +9,9 @@ from functools import lru_cache
 import pytest
 
 from fastkl._threads import available_cpus
-from fastkl.bench.case import Truth
 from fastkl.bench.jobs import ROWS
 from fastkl.bench.peers import Unsuitable
+from fastkl.bench.truth import Truth
 
 _SCALE = float(os.environ.get("FASTKL_BENCH_SCALE", "0.1"))
 _CONTESTS = [

@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 
 from fastkl.bench import data, jobs, report
-from fastkl.bench.case import Case, Truth
+from fastkl.bench.case import Case
 from fastkl.bench.machine import Others
 from fastkl.bench.peers import KL, Unsuitable
 from fastkl.bench.rounds import Runner, paired_ratio, play
+from fastkl.bench.truth import Truth
 from fastkl.cli import main
 
 ROOT = Path(__file__).parents[1]

@@ -82,3 +82,23 @@ def overlapping(rows: int, bins: int, dtype: str) -> tuple[_Array, _Array]:
         values[start : start + block.size] = block[: values.size - start]
     p, q = values[: rows * bins], values[half:]
     return p.reshape(rows, bins), q.reshape(rows, bins)
+
+
+def two_logits(rows: int, bins: int, dtype: str) -> tuple[_Array, _Array]:
+    """p and q of normally distributed logits, in the memory order of a model's output."""
+    p, q = (np.random.default_rng(seed).standard_normal((rows, bins), np.dtype(dtype)) for seed in (13, 14))
+    return np.multiply(p, 3, out=p), np.multiply(q, 3, out=q)
+
+
+def sparse_against_one(rows: int, bins: int, dtype: str) -> tuple[Any, _Array]:
+    """Rows of 100 counts, each in a bin of its own, against one dense row."""
+    from scipy.sparse import csr_array
+
+    generator = np.random.default_rng(15)
+    stored = min(100, bins)
+    # One bin from each of as many stretches.
+    edges = np.linspace(0, bins, stored + 1).astype(np.int32)
+    places = generator.integers(edges[:-1], edges[1:], (rows, stored), np.int32)
+    values = generator.integers(1, 1001, (rows, stored)).astype(dtype)
+    pointers = np.arange(0, values.size + 1, stored, dtype=np.int64)
+    return csr_array((values.ravel(), places.ravel(), pointers), shape=(rows, bins)), positive(1, bins, dtype, 16)[0]

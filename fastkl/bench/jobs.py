@@ -9,7 +9,21 @@ import numpy.typing as npt
 
 from fastkl.bench import data
 from fastkl.bench.case import Case
-from fastkl.bench.peers import FASTKL, FLOOR, JAX, KL, NUMKONG, SCIPY, Peer
+from fastkl.bench.peers import (
+    DENSE_SLICES,
+    FASTKL,
+    FLOOR,
+    JAX,
+    JAX_LOGITS,
+    JENSENSHANNON,
+    KL,
+    NUMKONG,
+    NUMPY_POWERS,
+    REL_ENTR_BOTH,
+    SCIPY,
+    TORCH_LOGITS,
+    Peer,
+)
 
 _Array = npt.NDArray[Any]
 
@@ -42,6 +56,8 @@ class Job:
     scales: Literal["rows", "bins", "nothing"] = "rows"
     unit: Literal["bin", "call"] = "bin"
     measured: Literal["time", "memory", "growth"] = "time"
+    divergence: str = "kl"
+    reference: str = SCIPY.name  # whose time is given as a multiple of fastkl's
 
     def scaled(self, scale: float) -> "Job":
         """The same job on a part of the data."""
@@ -52,7 +68,7 @@ class Job:
     def case(self, threads: int) -> Case:
         """The job's data, made anew."""
         p, q = self.make(self.rows, self.bins, self.dtype)
-        return Case(p, q, threads, self.normalize, self.axis, self.has_zeros)
+        return Case(p, q, threads, self.normalize, self.axis, self.has_zeros, self.divergence)
 
 
 def _on_one_thread(case: Case) -> Case:
@@ -61,6 +77,10 @@ def _on_one_thread(case: Case) -> Case:
 
 def _normalized(case: Case) -> Case:
     return replace(case, normalize=True)
+
+
+def _one_direction(case: Case) -> Case:
+    return replace(case, divergence="kl")
 
 
 def _dense(case: Case) -> Case:
@@ -144,4 +164,36 @@ ROWS = (
     ),
 )  # fmt: skip
 
-SUITES = {"rows": ROWS}
+
+def _job(divergence: str, about: str, targets: tuple[Target, ...], peers: tuple[Peer, ...], reference: Peer) -> Job:
+    return Job(
+        divergence, about, 200_000, 256, "float64", data.two_positive, True, targets, (FLOOR, FASTKL, *peers),
+        divergence=divergence, reference=reference.name,
+    )  # fmt: skip
+
+
+DIVERGENCES = (
+    _job(
+        "js", "Jensen-Shannon divergence",
+        (Target(_FLOOR, 0.4), Target(f"{JENSENSHANNON.name} / fastkl", 60)), (JENSENSHANNON,), JENSENSHANNON,
+    ),
+    _job("jeffreys", "Jeffreys divergence, PSI", (Target(_FLOOR, 0.6),), (REL_ENTR_BOTH,), REL_ENTR_BOTH),
+    _job("alpha", "alpha-divergence of order 0.7", (Target(_FLOOR, 0.3),), (NUMPY_POWERS,), NUMPY_POWERS),
+    _job("renyi", "Rényi divergence of order 0.7", (Target(_FLOOR, 0.3),), (NUMPY_POWERS,), NUMPY_POWERS),
+    _job(
+        "both", "both directions", (Target("fastkl / fastkl, one direction", 1.4, at_most=True),),
+        (FASTKL.on("one direction", _one_direction), REL_ENTR_BOTH), REL_ENTR_BOTH,
+    ),
+    Job(
+        "logits", "logits of a vocabulary", 512, 131_072, "float32", data.two_logits, True,
+        (Target(f"{TORCH_LOGITS.name} / fastkl", 5), Target(f"{JAX_LOGITS.name} / fastkl", 8)),
+        (FLOOR, FASTKL, TORCH_LOGITS, JAX_LOGITS), divergence="logits", reference=TORCH_LOGITS.name,
+    ),
+    Job(
+        "sparse", "sparse rows of 100 counts against one dense row", 100_000, 50_000, "float64",
+        data.sparse_against_one, True, (Target(f"{DENSE_SLICES.name} / fastkl", 100),), (FASTKL, DENSE_SLICES),
+        reference=DENSE_SLICES.name,
+    ),
+)  # fmt: skip
+
+SUITES = {"rows": ROWS, "divergences": DIVERGENCES}

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from fastkl.bench.case import Case, Truth
+from fastkl.bench.case import Case
 from fastkl.bench.jobs import Job
 from fastkl.bench.machine import Others
-from fastkl.bench.peers import FASTKL, FLOOR, SCIPY, Peer, Unsuitable
+from fastkl.bench.peers import FASTKL, FLOOR, Peer, Unsuitable
 from fastkl.bench.rounds import Runner, paired_ratio, play, runner_of
+from fastkl.bench.truth import Truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +139,8 @@ def _time(job: Job, settings: Settings, result: Result) -> _Values:
     for row in result.lines:
         if runner := runners.get(row.name):
             _fill(row, runner)
-            row.floor_ratio = paired_ratio(runners[FLOOR.name], runner)[0]
-            row.scipy_ratio = paired_ratio(runners[SCIPY.name], runner)[0]
+            row.floor_ratio = _ratio(runners.get(FLOOR.name), runner)
+            row.scipy_ratio = _ratio(runners.get(job.reference), runner)
     fastkl = runners[FASTKL.name].times.values()
     values: _Values = {"fastkl, us per call": (statistics.median(fastkl) / 1e3, min(fastkl) / 1e3)}
     for target in job.targets:
@@ -147,6 +148,10 @@ def _time(job: Job, settings: Settings, result: Result) -> _Values:
         if above in runners and below in runners:
             values[target.figure] = paired_ratio(runners[above], runners[below])
     return values
+
+
+def _ratio(a: Runner | None, b: Runner) -> float | None:
+    return None if a is None else paired_ratio(a, b)[0]
 
 
 def _memory(job: Job, settings: Settings, result: Result) -> _Values:

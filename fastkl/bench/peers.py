@@ -16,6 +16,7 @@ import numpy.typing as npt
 from fastkl._threads import available_cpus, for_each_chunk
 from fastkl.bench import floor
 from fastkl.bench.case import Case
+from fastkl.bench.truth import ALPHA
 
 Call = Callable[[], Any]
 
@@ -51,11 +52,24 @@ class Peer:
 
 
 def _fastkl(case: Case) -> Call:
-    from fastkl import kl_divergence
+    import fastkl
 
     p, q = case.p, case.q
     options: dict[str, Any] = {"axis": case.axis, "normalize": case.normalize, "threads": case.threads}
-    return lambda: kl_divergence(p, q, **options)
+    if case.divergence in ("alpha", "renyi"):
+        options["alpha"] = ALPHA
+    if case.divergence == "both":
+        return lambda: fastkl.kl_divergences(p, q, **options)[0]
+    functions: dict[str, Any] = {
+        "kl": fastkl.kl_divergence,
+        "js": fastkl.js_divergence,
+        "jeffreys": fastkl.jeffreys_divergence,
+        "alpha": fastkl.alpha_divergence,
+        "renyi": fastkl.renyi_divergence,
+        "logits": fastkl.kl_divergence_from_logits,
+    }
+    function = functions[case.divergence]
+    return lambda: function(p, q, **options)
 
 
 def _numpy(case: Case) -> Call:
@@ -210,3 +224,80 @@ KL = (
     JAX,
     NUMKONG,
 )
+
+
+def _jensenshannon(case: Case) -> Call:
+    from scipy.spatial.distance import jensenshannon
+
+    return lambda: jensenshannon(case.p, case.q, axis=1) ** 2
+
+
+def _rel_entr_both(case: Case) -> Call:
+    from scipy.special import rel_entr
+
+    def call() -> Any:
+        p, q = case.p / case.p.sum(axis=1, keepdims=True), case.q / case.q.sum(axis=1, keepdims=True)
+        forward, backward = rel_entr(p, q).sum(axis=1), rel_entr(q, p).sum(axis=1)
+        return forward + backward if case.divergence == "jeffreys" else forward
+
+    return call
+
+
+def _numpy_powers(case: Case) -> Call:
+    a = ALPHA
+
+    def call() -> Any:
+        p, q = case.p / case.p.sum(axis=1, keepdims=True), case.q / case.q.sum(axis=1, keepdims=True)
+        powers = (p**a * q ** (1 - a)).sum(axis=1)
+        return np.log(powers) / (a - 1) if case.divergence == "renyi" else (powers - 1) / (a * (a - 1))
+
+    return call
+
+
+def _torch_logits(case: Case) -> Call:
+    import torch
+
+    p, q = torch.from_numpy(case.p), torch.from_numpy(case.q)
+    log_softmax, kl_div = torch.nn.functional.log_softmax, torch.nn.functional.kl_div
+
+    def call() -> Any:
+        torch.set_num_threads(case.threads)
+        return kl_div(log_softmax(q, -1), log_softmax(p, -1), reduction="none", log_target=True).sum(-1)
+
+    return call
+
+
+def _jax_logits(case: Case) -> Call:
+    import jax
+    import jax.numpy as jnp
+
+    if case.threads != available_cpus():
+        raise Unsuitable("uses all threads, always")
+
+    @jax.jit  # type: ignore[untyped-decorator,unused-ignore]
+    def divergence(p: Any, q: Any) -> Any:
+        p, q = jax.nn.log_softmax(p), jax.nn.log_softmax(q)
+        return (jnp.exp(p) * (p - q)).sum(-1)
+
+    p, q = jnp.asarray(case.p), jnp.asarray(case.q)
+    return lambda: divergence(p, q).block_until_ready()
+
+
+def _dense_slices(case: Case) -> Call:
+    from scipy.stats import entropy
+
+    rows: Any = case.p
+    return lambda: np.array([entropy(rows[[i]].toarray()[0], case.q) for i in range(rows.shape[0])])
+
+
+def few_rows(case: Case) -> Case:
+    """As much as a loop over rows in Python gets."""
+    return case.head(case.items // case.p.shape[0] * 100)
+
+
+JENSENSHANNON = Peer("scipy jensenshannon", _jensenshannon, "scipy", first_items)
+REL_ENTR_BOTH = Peer("scipy rel_entr, both ways", _rel_entr_both, "scipy", first_items)
+NUMPY_POWERS = Peer("numpy powers", _numpy_powers, "numpy", first_items)
+TORCH_LOGITS = Peer("torch log_softmax + kl_div", _torch_logits, "torch", rtol=(1e-11, 1e-3))
+JAX_LOGITS = Peer("jax", _jax_logits, "jax", rtol=(1e-11, 1e-3))
+DENSE_SLICES = Peer("scipy, slice by slice", _dense_slices, "scipy", few_rows)
