@@ -32,6 +32,11 @@ HISTOGRAMS = Form(run, _check.describe_invalid)
 LOGITS = Form(run_logits, _check.describe_invalid_logits)
 
 
+def has_sparse(values: list[Any]) -> bool:
+    """True where some histograms are those of scipy.sparse."""
+    return any(type(value).__module__.startswith("scipy.sparse") for value in values)
+
+
 class Options(NamedTuple):
     """What a user may say beside the histograms."""
 
@@ -75,6 +80,13 @@ def compare(
         single = run_single(values[0], values[-1], question)
         if single is not None:
             return finish(single)
+    if has_sparse(values):
+        from fastkl._sparse import compare_sparse
+
+        if form is not HISTOGRAMS or isinstance(options.pseudocount, str):
+            raise ValueError("sparse rows are counts or probabilities, with a number as pseudocount")
+        flat, result_dtype, axis = compare_sparse(question, named, options, partial(_result_dtype, dtype=dtype), answer)
+        return _deliver(finish(flat), axis if keepdims else None, out, result_dtype)
     given = named if weights is None else {**named, "weights": weights}
     arrays, axis, give, label = open_containers(given, _check.check_axis(axis), dim)
     result_dtype = _result_dtype(arrays[: len(named)], dtype)

@@ -2,7 +2,7 @@
 
 import threading
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -32,8 +32,22 @@ class Question(NamedTuple):
 Answers = tuple[npt.NDArray[np.float64], bool]
 
 
+class OtherBatch(Protocol):
+    """A batch that is no layout of dense arrays, and knows how to run."""
+
+    bins: int
+
+    def run(
+        self, question: Question, precision: np.dtype[Any], threads: int | None, wanted: npt.NDArray[np.bool_] | None
+    ) -> Answers:
+        """What `run` gives."""
+
+    def exchanged(self) -> "OtherBatch":
+        """The same with p and q exchanged."""
+
+
 def run(
-    batch: Batch,
+    batch: Batch | OtherBatch,
     question: Question,
     precision: np.dtype[Any],
     threads: int | None,
@@ -43,15 +57,17 @@ def run(
 
     Those rows are NaN. Where only some rows are ``wanted`` the others, and the flag, mean nothing.
     """
+    if not isinstance(batch, Batch):
+        return batch.run(question, precision, threads, wanted)
     return _run(_Engine(batch, question, precision, wanted), threads)
 
 
 def run_both(
-    batch: Batch, question: Question, precision: np.dtype[Any], threads: int | None
+    batch: Batch | OtherBatch, question: Question, precision: np.dtype[Any], threads: int | None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], bool]:
     """What `run` gives for KL, the same for p and q exchanged, and whether any row is invalid: of memory read once."""
-    engine = _BothEngine(batch, question, precision, None)
-    if not kernels.TILE_BINS < batch.bins <= kernels.PIECE or engine.are_columns:
+    engine = _BothEngine(batch, question, precision, None) if isinstance(batch, Batch) else None
+    if engine is None or not kernels.TILE_BINS < batch.bins <= kernels.PIECE or engine.are_columns:
         forward, found_invalid = run(batch, question, precision, threads)
         return forward, run(batch.exchanged(), question, precision, threads)[0], found_invalid
     forward, _ = _run(engine, threads)
@@ -71,7 +87,7 @@ def run_logits(batch: Batch, question: Question, precision: np.dtype[Any], threa
 def _run(engine: "_Engine", threads: int | None) -> Answers:
     rows, bins = engine.batch.rows, engine.bins
     out = np.empty(rows)
-    workers = _workers(rows * bins, threads)
+    workers = workers_for(rows * bins, threads)
     if bins <= _CHUNK:
         fill, chunk = engine.rows if bins <= kernels.PIECE else engine.long_rows, engine.rows_in_chunk
         if rows <= chunk:
@@ -150,7 +166,8 @@ def is_single(p: Any, q: Any) -> bool:
     )
 
 
-def _workers(work: int, threads: int | None) -> int:
+def workers_for(work: int, threads: int | None) -> int:
+    """How many threads so many bins are worth, of those that are allowed."""
     return min(available_cpus() if threads is None else threads, max(1, work // _BINS_PER_THREAD))
 
 

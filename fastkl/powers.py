@@ -182,9 +182,11 @@ def _renyi(order: float, batch: Batch, question: Question, precision: np.dtype[A
     with np.errstate(over="ignore", divide="ignore"):
         excess = order * (order - 1.0) * alpha
         flat = np.log1p(np.maximum(excess, -1.0)) / (order - 1.0)
-    is_small, is_beyond = question.normalize & (excess < -0.5), excess == np.inf
+    is_small, is_beyond = excess < -0.5, excess == np.inf
     if is_small.any():
         powers, _ = run(batch, question._replace(kind=_power_of(order)), precision, threads, is_small)
+        if not question.normalize:  # where totals are not one that sum is another
+            is_small &= abs(powers - (1.0 + excess)) < 1e-6
         with np.errstate(divide="ignore"):
             flat[is_small] = np.log(powers[is_small]) / (order - 1.0)
     if is_beyond.any():

@@ -116,7 +116,7 @@ def kl_divergence(
       is 0. Jensen-Shannon divergences take empty bins as they are. Its unit is bits, ``base=2``, by default.
 
     Nothing else is scaled again: this divergence is the bare sum of p log(p / q) then, which may be negative. What a
-    tool does not offer follows its rule for the rest. Weights can't be combined with such a name.
+    tool does not offer follows its rule for the rest. Weights and sparse rows can't be combined with such a name.
 
     References
     ----------

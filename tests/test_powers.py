@@ -44,6 +44,10 @@ def test_renyi_divergence_of_rows_that_lie_apart(alpha):
         p, q = (np.exp(-(((x - mean) / width) ** 2) / 2) + 1e-290 for mean in (45, 55))
         answer = exact_renyi(p, q, alpha)
         assert relative_error(fastkl.renyi_divergence(p, q, alpha), answer) <= 3e-13
+        unit = p / p.sum(), q / q.sum()
+        assert relative_error(fastkl.renyi_divergence(*unit, alpha, normalize=False), answer) <= 1e-12 + 1e-15 / abs(
+            float(answer) * (alpha - 1)
+        )
         batch = fastkl.renyi_divergence(np.tile(p, (5, 1)), q, alpha)
         np.testing.assert_array_equal(batch, fastkl.renyi_divergence(p, q, alpha))
 

@@ -12,7 +12,7 @@ from numba import types
 from numba.extending import overload
 
 from fastkl.kernels._careful import careful_pieces
-from fastkl.kernels._jit import inline
+from fastkl.kernels._jit import entry, inline
 from fastkl.kernels._lanes import scan
 from fastkl.kernels._load import ADDRESS, BIN_STEP, ROW_STEPS
 from fastkl.kernels._logratio import log_ratio, odd_bits
@@ -67,11 +67,7 @@ def _contiguous(x, dtype):
 
 def _double_row(kind, p, q, normalize):
     x, y = contiguous(p, np.float64), contiguous(q, np.float64)
-    if len(x) != len(y):
-        return np.nan
-    value, is_done = _short_row(kind, x, y, normalize) if len(x) <= PIECE else (np.nan, False)
-    if not is_done:
-        value = _row_of_pieces(kind, x, y, x, y, normalize)
+    value = double_row(kind, unowned(x), unowned(y), normalize)
     keep(x)
     keep(y)
     return value
@@ -79,18 +75,40 @@ def _double_row(kind, p, q, normalize):
 
 def _single_row(kind, p, q, normalize):
     x, y = contiguous(p, np.float32), contiguous(q, np.float32)
-    if len(x) != len(y):
-        return np.nan
-    value, is_done = _short_row(kind, x, y, normalize) if len(x) <= PIECE else (np.nan, False)
-    if not is_done:
-        u, v = x.astype(np.float64), y.astype(np.float64)
-        value, is_done = _short_row(kind, u, v, normalize) if len(x) <= PIECE else (np.nan, False)
-        if not is_done:
-            value = _row_of_pieces(kind, x, y, u, v, normalize)
-        keep(u)
-        keep(v)
+    value = single_row(kind, unowned(x), unowned(y), normalize)
     keep(x)
     keep(y)
+    return value
+
+
+@entry
+def double_row(kind, x, y, normalize):
+    """The divergence of two contiguous rows of doubles."""
+    if len(x) != len(y):
+        return np.nan
+    if len(x) <= PIECE:
+        value, is_done = _short_row(kind, x, y, normalize)
+        if is_done:
+            return value
+    return _row_of_pieces(kind, x, y, x, y, normalize)
+
+
+@entry
+def single_row(kind, x, y, normalize):
+    """The divergence of two contiguous rows of single precision."""
+    if len(x) != len(y):
+        return np.nan
+    if len(x) <= PIECE:
+        value, is_done = _short_row(kind, x, y, normalize)
+        if is_done:
+            return value
+    u, v = x.astype(np.float64), y.astype(np.float64)
+    if len(x) <= PIECE:
+        value = double_row(kind, unowned(u), unowned(v), normalize)
+    else:
+        value = _row_of_pieces(kind, x, y, unowned(u), unowned(v), normalize)
+    keep(u)
+    keep(v)
     return value
 
 
@@ -125,12 +143,12 @@ def _measure(kind, x, y, terms, normalize, totals, given_p, given_q):
 def _row_of_pieces(kind, x, y, u, v, normalize):
     """The divergence of rows that are long or too odd for the fast loops: x and y, and the same as doubles, u and v."""
     records, given = np.zeros((1, max(1, -(-len(x) // PIECE)), RECORD)), np.zeros((1, 4))
-    if normalize and len(x) > PIECE and not follows_chain_rule(kind):
-        _fill(kind, x, y, u, v, normalize, ONLY_TOTALS, given, records)
+    is_read_twice = normalize and len(x) > PIECE and not follows_chain_rule(kind)
+    totals = np.int64(ONLY_TOTALS if is_read_twice else OWN_TOTALS)
+    _fill(kind, x, y, u, v, normalize, totals, given, records)
+    if is_read_twice:
         join_totals(records, given)
-        _fill(kind, x, y, u, v, normalize, GIVEN_TOTALS, given, records)
-    else:
-        _fill(kind, x, y, u, v, normalize, OWN_TOTALS, given, records)
+        _fill(kind, x, y, u, v, normalize, np.int64(GIVEN_TOTALS), given, records)
     out = np.empty(1)
     join_pieces(kind, normalize, 1.0, records, out)
     return out[0]
