@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from functions import FUNCTIONS
+from reference import ORDERS
 from samples import PAIRS
 
 import fastkl
@@ -19,7 +20,7 @@ def call(name: str, p: Any, q: Any, **options: Any) -> Any:
 def cases() -> Iterator[tuple[str, Any]]:
     """Labels and answers."""
     with np.errstate(all="ignore"):
-        for name in FUNCTIONS:
+        for name in FUNCTIONS.keys() - ORDERS.keys():  # those have the kernels of the alpha-divergence
             yield from _rows_of_all_kinds(name)
             yield from _long_rows(name)
             yield from _columns(name)

@@ -5,11 +5,12 @@
     _rows    rows of up to PIECE bins     _tile   rows of few bins, as one run of bins
     _columns rows that lie side by side   _careful  what the fast loops can't take
     _pieces  longer rows, piece by piece  _one    one row, for other people's compiled code
+    _both    both directions at once      _sparse the bins that sparse rows have, gathered
     _logits  rows that are given by their logarithms, piece by piece
        |                                     |
     _piece   one piece: read, check, total, sum its terms
        |
-    _load    operands of any layout   _lanes  totals in a fixed order   _terms  the divergences, one bin
+    _load    operands of any layout   _lanes  totals in a fixed order   _terms, _alpha  the divergences, one bin
     _convert, _stage, _transpose      _wide   numbers of any magnitude  _logratio, _exp  log(x / y), exp(x)
 """
 

@@ -127,7 +127,7 @@ def _join_wide(kind, records, normalize):
             total = divide(total[0], total[1], p_total)
         if follows_chain_rule(kind) and len(records) > 1:
             total = _with_pieces_between(kind, records, p_total, q_total, total)
-    return math.ldexp(total[0], total[1])
+    return np.ldexp(total[0], total[1])
 
 
 @inline
