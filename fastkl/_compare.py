@@ -1,5 +1,6 @@
 """From the arguments of a public function to its result: check, run, shape the answer."""
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -33,8 +34,9 @@ LOGITS = Form(run_logits, _check.describe_invalid_logits)
 
 
 def has_sparse(values: list[Any]) -> bool:
-    """True where some histograms are those of scipy.sparse."""
-    return any(type(value).__module__.startswith("scipy.sparse") for value in values)
+    """True where some histograms are those of scipy.sparse, which is imported then."""
+    sparse = sys.modules.get("scipy.sparse")
+    return sparse is not None and any(sparse.issparse(value) for value in values)
 
 
 class Options(NamedTuple):
@@ -65,30 +67,65 @@ def compare(
 
     ``answer`` is what runs the engine, where one run is not enough.
     """
-    axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim = options
-    _check.check_option("on_invalid", on_invalid, ("raise", "nan"))
-    _check.check_threads(threads)
-    normalize, keepdims = _check.check_flag("normalize", normalize), _check.check_flag("keepdims", keepdims)
-    answer = answer or form.run
-    if isinstance(pseudocount, str):
-        rule = rule_of(pseudocount, kind, is_entropy=len(named) == 1)
-        answer, normalize, pseudocount = partial(answer_by_rule, rule, answer), normalize or rule.scales, 0.0
-    question = Question(kind, normalize, _check.check_pseudocount(pseudocount), _check.check_base(base))
+    is_plain = _is_plain(options)
+    question, answer = _question(kind, options, answer or form.run, is_entropy=len(named) == 1)
     values = list(named.values())
-    is_plain = weights is None and out is None and dtype is None and dim is None and not keepdims and axis in (0, -1)
     if is_plain and answer is run and is_single(values[0], values[-1]):
         single = run_single(values[0], values[-1], question)
         if single is not None:
             return finish(single)
     if has_sparse(values):
-        from fastkl._sparse import compare_sparse
+        return _compare_sparse(question, named, options, finish, answer, form)
+    return _compare_dense(question, named, options, finish, answer, form)
 
-        if form is not HISTOGRAMS or isinstance(options.pseudocount, str):
-            raise ValueError("sparse rows are counts or probabilities, with a number as pseudocount")
-        flat, result_dtype, axis = compare_sparse(question, named, options, partial(_result_dtype, dtype=dtype), answer)
-        return _deliver(finish(flat), axis if keepdims else None, out, result_dtype)
+
+def _is_plain(options: Options) -> bool:
+    o = options
+    return o.weights is o.out is o.dtype is o.dim is None and o.keepdims is False and o.axis in (0, -1)
+
+
+def _question(
+    kind: Any, options: Options, answer: Callable[..., Answers], is_entropy: bool
+) -> tuple[Question, Callable[..., Answers]]:
+    """What the engine is asked, once the options are found good, and what answers."""
+    _check.check_option("on_invalid", options.on_invalid, ("raise", "nan"))
+    _check.check_threads(options.threads)
+    _check.check_flag("keepdims", options.keepdims)
+    normalize, pseudocount = _check.check_flag("normalize", options.normalize), options.pseudocount
+    if isinstance(pseudocount, str):
+        rule = rule_of(pseudocount, kind, is_entropy)
+        answer, normalize, pseudocount = partial(answer_by_rule, rule, answer), normalize or rule.scales, 0.0
+    return Question(kind, normalize, _check.check_pseudocount(pseudocount), _check.check_base(options.base)), answer
+
+
+def _compare_sparse(
+    question: Question,
+    named: dict[str, Any],
+    options: Options,
+    finish: Callable[[Any], Any],
+    answer: Callable[..., Answers],
+    form: Form,
+) -> Any:
+    from fastkl._sparse import compare_sparse
+
+    if form is not HISTOGRAMS or isinstance(options.pseudocount, str):
+        raise ValueError("sparse rows are counts or probabilities, with a number as pseudocount")
+    dtype_of = partial(_result_dtype, dtype=options.dtype)
+    flat, dtype, axis = compare_sparse(question, named, options, dtype_of, answer)
+    return _deliver(finish(flat), axis if options.keepdims else None, options.out, dtype)
+
+
+def _compare_dense(
+    question: Question,
+    named: dict[str, Any],
+    options: Options,
+    finish: Callable[[Any], Any],
+    answer: Callable[..., Answers],
+    form: Form,
+) -> Any:
+    weights, dtype, out = options.weights, options.dtype, options.out
     given = named if weights is None else {**named, "weights": weights}
-    arrays, axis, give, label = open_containers(given, _check.check_axis(axis), dim)
+    arrays, axis, give, label = open_containers(given, _check.check_axis(options.axis), options.dim)
     result_dtype = _result_dtype(arrays[: len(named)], dtype)
     if weights is not None:
         _check.check_weights(arrays[-1])
@@ -101,11 +138,11 @@ def compare(
     if len(named) == 1:  # the entropy is the cross-entropy with itself
         names, moved = [names[0], *names], [moved[0], *moved]
     batch = batch_of(names, moved)
-    flat, found_invalid = answer(batch, question, precision, threads)
-    if on_invalid == "raise" and found_invalid:
+    flat, found_invalid = answer(batch, question, precision, options.threads)
+    if options.on_invalid == "raise" and found_invalid:
         for name, array in histograms.items():
             _raise_for_invalid(form, name, array, weighing, question, precision, label)
-    result = _deliver(batch.unmerged(finish(flat)), axis if keepdims else None, out, result_dtype)
+    result = _deliver(batch.unmerged(finish(flat)), axis if options.keepdims else None, out, result_dtype)
     return give(result) if out is None else out
 
 

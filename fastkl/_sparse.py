@@ -38,6 +38,13 @@ class _Rows:
         return 0 if self.is_dense else int(np.diff(self.pointers).max(initial=0))
 
     @property
+    def bins_in_a_row(self) -> float:
+        """How many bins are read for each row, in the mean."""
+        if self.is_dense:
+            return float(self.matrix.shape[1]) if self.count > 1 else 0.0
+        return len(self.matrix.data) / max(self.count, 1)
+
+    @property
     def values(self) -> _Array:
         values: _Array = self.matrix if self.is_dense else self.matrix.data
         return values
@@ -104,11 +111,9 @@ class SparseBatch:
         todo = np.ones(self.rows, np.uint8) if wanted is None else wanted.view(np.uint8)
         room = p.most + q.most + 1
         sides = p.side(precision), q.side(precision)
-        is_dense = p.is_dense or q.is_dense
-        many_dense = any(side.is_dense and side.count > 1 for side in self.sides)
-        work = sum(len(side.values) for side in self.sides if not side.is_dense) + self.bins * is_dense
-        work = self.bins * self.rows if many_dense else work * self.rows // max(1, max(p.count, q.count))
-        chunk = max(1, _CHUNK * self.rows // max(work, 1))
+        per_row = sum(side.bins_in_a_row for side in self.sides) + 1
+        # A dense row that meets all is read once in each chunk.
+        chunk = max(1, int(max(_CHUNK, 4 * self.bins) / per_row))
         zero = precision.type(0)
 
         def fill(k: int) -> None:
@@ -116,7 +121,7 @@ class SparseBatch:
             where = (*sides, self.bins, room, part.start, part.stop, o.normalize, o.pseudocount, o.factor)
             sparse_rows(o.kind, zero, *where, out[part], todo[part])
 
-        for_each_chunk(fill, -(-self.rows // chunk), workers_for(work, threads))
+        for_each_chunk(fill, -(-self.rows // chunk), workers_for(int(per_row * self.rows), threads))
         return out, bool(np.isnan(out).any())
 
 

@@ -11,7 +11,7 @@ import scipy.stats
 mp = mpmath.mp
 P_WEIGHT = 0.3  # of the weighted Jensen-Shannon divergence
 ALPHAS = {"alpha_divergence 2.5": 2.5, "alpha_divergence 0.3": 0.3}
-ORDERS = {"renyi_divergence 0.6": 0.6, "renyi_divergence 2": 2.0}
+ORDERS = {"renyi_divergence 0.6": 0.6}
 
 
 class Exact(NamedTuple):

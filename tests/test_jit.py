@@ -98,9 +98,7 @@ def test_invalid_rows_and_rows_that_do_not_fit_are_nan():
         {},
         {"parallel": True},
         {"fastmath": True},
-        {"parallel": True, "fastmath": True, "nogil": True},
-        {"error_model": "numpy", "boundscheck": True},
-        {"forceinline": True},
+        {"boundscheck": True},
     ],
     ids=str,
 )
