@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from fastkl import _check, kernels
 from fastkl._compare import has_sparse
-from fastkl._engine import Answers, Question, workers_for
-from fastkl._operands import as_array, precision_of
+from fastkl._engine import Answers, Question, run, workers_for
+from fastkl._operands import as_array, batch_of, precision_of
 from fastkl._threads import for_each_chunk
-from fastkl.kernels import CrossEntropy, converter, sparse_rows
+from fastkl.kernels import HUGE_32, CrossEntropy, converter, sparse_rows
 
 _Array = npt.NDArray[Any]
 
@@ -22,15 +22,21 @@ _CHUNK = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Compressed sparse rows without duplicates, or dense ones."""
+    """Sparse rows, their indices sorted and without duplicates, or dense ones."""
 
-    matrix: Any
-    is_dense: bool
+    values: _Array  # what is stored; of dense rows all bins
+    bins: int
+    indices: _Array
     pointers: npt.NDArray[np.int64]
+    is_one: bool  # one histogram, and not a batch of one
+
+    @property
+    def is_dense(self) -> bool:
+        return self.values.ndim == 2
 
     @property
     def count(self) -> int:
-        return int(self.matrix.shape[0])
+        return len(self.values) if self.is_dense else len(self.pointers) - 1
 
     @property
     def most(self) -> int:
@@ -41,62 +47,67 @@ class _Rows:
     def bins_in_a_row(self) -> float:
         """How many bins are read for each row, in the mean."""
         if self.is_dense:
-            return float(self.matrix.shape[1]) if self.count > 1 else 0.0
-        return len(self.matrix.data) / max(self.count, 1)
-
-    @property
-    def values(self) -> _Array:
-        values: _Array = self.matrix if self.is_dense else self.matrix.data
-        return values
+            return float(self.bins) if self.count > 1 else 0.0
+        return len(self.values) / max(self.count, 1)
 
     def side(self, precision: np.dtype[Any]) -> npt.NDArray[np.int64]:
         """The vector that describes these rows to the kernel; a single one is that of all."""
         side = np.zeros(kernels.SIDE, np.int64)
         values = self.values
+        is_in_place = values.dtype == precision and values.flags.c_contiguous and not self.is_dense
         side[kernels.VALUES] = values.__array_interface__["data"][0]
-        if self.is_dense:
-            side[kernels.CONVERTER] = converter(values.dtype, precision)
-            side[kernels.STEP], row_step = values.strides[1], values.strides[0]
-            side[kernels.IS_DENSE] = 1
-        else:
-            side[kernels.CONVERTER] = 0 if values.dtype == precision else converter(values.dtype, precision)
-            side[kernels.STEP], row_step = values.itemsize, self.pointers.itemsize
-            side[kernels.INDICES] = self.matrix.indices.__array_interface__["data"][0]
-            side[kernels.INDEX_SIZE] = self.matrix.indices.itemsize
-            side[kernels.POINTERS] = self.pointers.__array_interface__["data"][0]
+        side[kernels.CONVERTER] = 0 if is_in_place else converter(values.dtype, precision)
+        side[kernels.STEP] = values.strides[-1]
+        side[kernels.IS_DENSE] = self.is_dense
+        side[kernels.INDICES] = self.indices.__array_interface__["data"][0]
+        side[kernels.INDEX_SIZE] = self.indices.itemsize
+        side[kernels.POINTERS] = self.pointers.__array_interface__["data"][0]
+        row_step = values.strides[0] if self.is_dense else self.pointers.itemsize
         side[kernels.ROW_STEP] = row_step if self.count > 1 else 0
         return side
 
-    def dense(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
-        """Some rows with all their bins."""
-        part = self.matrix[rows if self.count > 1 else np.zeros_like(rows)]
-        return np.asarray(part if self.is_dense else part.toarray(), np.float64)
+    def row(self, index: int) -> _Array:
+        """One row with all its bins."""
+        if self.is_dense:
+            dense: _Array = self.values[index]
+            return dense
+        part = slice(self.pointers[index], self.pointers[index + 1])
+        row = np.zeros(self.bins, self.values.dtype)
+        row[self.indices[part]] = self.values[part]
+        return row
 
 
 @dataclass(frozen=True, slots=True)
 class SparseBatch:
     """Rows of p and of q, one against one or one against many."""
 
-    sides: list[_Rows]
-    bins: int
+    operands: list[_Rows]
+
+    @property
+    def bins(self) -> int:
+        """Those of a row, stored or not."""
+        return self.operands[0].bins
 
     @property
     def rows(self) -> int:
         """How many results there are."""
-        return max(side.count for side in self.sides) if all(side.count for side in self.sides) else 0
+        counts = [side.count for side in self.operands]
+        return max(counts) if all(counts) else 0
 
     def exchanged(self) -> "SparseBatch":
         """The same with p and q exchanged."""
-        return replace(self, sides=self.sides[::-1])
-
-    @property
-    def operands(self) -> list[_Rows]:
-        """p and q."""
-        return self.sides
+        return replace(self, operands=self.operands[::-1])
 
     def histograms(self, index: int, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
         """Those of p, or q, in some rows, dense."""
-        return self.sides[index].dense(rows)
+        side = self.operands[index]
+        return np.array([side.row(row if side.count > 1 else 0) for row in rows], np.float64)
+
+    def _is_spread(self, question: Question) -> bool:
+        """True where pseudo-counts in bins that a side lacks can't be gathered into one bin."""
+        c = question.pseudocount
+        has_dense = any(side.is_dense for side in self.operands)
+        return c > 0.0 and (has_dense or isinstance(question.kind, CrossEntropy) or not c * self.bins <= HUGE_32)
 
     def run(
         self,
@@ -106,19 +117,20 @@ class SparseBatch:
         wanted: npt.NDArray[np.bool_] | None,
     ) -> Answers:
         """What `fastkl._engine.run` gives for dense rows."""
-        o, p, q = question, *self.sides
+        o, p, q = question, *self.operands
         out = np.empty(self.rows)
         todo = np.ones(self.rows, np.uint8) if wanted is None else wanted.view(np.uint8)
-        room = p.most + q.most + 1
+        is_spread = self._is_spread(question)
+        room = max(p.most + q.most + 1, self.bins if is_spread or p.is_dense or q.is_dense else 0)
         sides = p.side(precision), q.side(precision)
-        per_row = sum(side.bins_in_a_row for side in self.sides) + 1
+        per_row = self.bins if is_spread else p.bins_in_a_row + q.bins_in_a_row + 1
         # A dense row that meets all is read once in each chunk.
-        chunk = max(1, int(max(_CHUNK, 4 * self.bins) / per_row))
+        chunk = max(1, int(max(_CHUNK, 4 * self.bins) / max(per_row, 1)))
         zero = precision.type(0)
 
         def fill(k: int) -> None:
             part = slice(k * chunk, min((k + 1) * chunk, self.rows))
-            where = (*sides, self.bins, room, part.start, part.stop, o.normalize, o.pseudocount, o.factor)
+            where = (*sides, self.bins, room, part.start, part.stop, o.normalize, o.pseudocount, is_spread, o.factor)
             sparse_rows(o.kind, zero, *where, out[part], todo[part])
 
         for_each_chunk(fill, -(-self.rows // chunk), workers_for(int(per_row * self.rows), threads))
@@ -137,72 +149,81 @@ def compare_sparse(
         raise ValueError("weights can't be given for sparse rows; multiply the bins of both by them")
     if options.dim is not None:
         raise ValueError("dim is for xarray; sparse rows have an axis")
-    axis = _check.check_axis(options.axis)
-    if not -2 <= axis <= 1:
-        raise ValueError(f"axis {axis} is out of bounds for 2 dimensions")
-    are_columns = axis in (0, -2)
-    sides = {name: _open(name, value, are_columns) for name, value in named.items()}
+    given = {name: value if has_sparse([value]) else as_array(value, name) for name, value in named.items()}
+    are_columns = _are_columns(given, _check.check_axis(options.axis))
+    sides = {name: _open(name, value, are_columns) for name, value in given.items()}
     p, q = next(iter(sides.values())), list(sides.values())[-1]
-    bins = _check_shapes(sides)
-    if question.pseudocount > 0.0:
-        _check_pseudocount(question, p, q)
+    _check_shapes(sides)
     arrays = [side.values for side in sides.values()]
     result_dtype = dtype_of(arrays)
     precision = precision_of(arrays, result_dtype, question.pseudocount)
-    flat, found_invalid = answer(SparseBatch([p, q], bins), question, precision, options.threads)
+    flat, found_invalid = answer(SparseBatch([p, q]), question, precision, options.threads)
     if options.on_invalid == "raise" and found_invalid:
         for name, side in sides.items():
-            _raise_for_invalid(name, side, bins, question, precision)
-    is_single = all(np.ndim(value) == 1 for value in named.values())
-    return flat[0] if is_single else flat, result_dtype, 0 if are_columns else -1
+            _raise_for_invalid(name, side, question, precision)
+    return flat[0] if p.is_one and q.is_one else flat, result_dtype, -2 if are_columns else -1
 
 
-def _check_pseudocount(question: Question, p: _Rows, q: _Rows) -> None:
-    if isinstance(question.kind, CrossEntropy):
-        raise ValueError("the entropies take no pseudocount for sparse rows; pass `.toarray()` of some rows at a time")
-    if p.is_dense or q.is_dense:
-        raise ValueError("pseudocount needs both p and q sparse; pass `.toarray()` of some rows at a time")
+def _are_columns(given: dict[str, Any], axis: int) -> bool:
+    """True where the bins lie along the first of two axes."""
+    for name, value in given.items():
+        if value.ndim > 2:
+            raise ValueError(
+                f"{name} has {value.ndim} dimensions; sparse rows, and what is beside them, have at most two"
+            )
+    ndim = max(value.ndim for value in given.values())
+    if not -ndim <= axis < ndim:
+        raise ValueError(f"axis {axis} is out of bounds for {ndim} dimension{'s' * (ndim > 1)}")
+    return ndim == 2 and axis in (0, -2)
 
 
 def _open(name: str, value: Any, are_columns: bool) -> _Rows:
-    if not has_sparse([value]):
-        array = as_array(value, name)
-        if array.ndim > 2:
-            raise ValueError(f"{name} has {array.ndim} dimensions; beside sparse rows it may have two at most")
-        array = array[None] if array.ndim == 1 else array.T if are_columns else array
-        return _Rows(array, True, np.zeros(0, np.int64))
-    as_array(value.tocoo().data if value.format != "csr" else value.data, name)  # raises unless its type is a real one
-    if value.ndim == 1:
-        value = value.reshape((1, -1))
-    elif are_columns:
-        value = value.T
-    matrix = value.tocsr()
-    if not matrix.has_canonical_format:
-        matrix = matrix.copy()
-        matrix.sum_duplicates()
-    return _Rows(matrix, False, np.asarray(matrix.indptr, np.int64))
+    no_indices, is_one = np.zeros(0, np.int64), value.ndim == 1
+    if isinstance(value, np.ndarray):
+        array = value[None] if is_one else value.T if are_columns else value
+        return _Rows(array, array.shape[1], no_indices, no_indices, is_one)
+    as_array(np.zeros(1, value.dtype), name)  # raises unless its type is a real one
+    matrix = value.reshape((1, -1)) if is_one else value.T if are_columns else value
+    if matrix.format != "csr" or not matrix.has_canonical_format:
+        matrix = _in_order(matrix)
+    indices, pointers = np.ascontiguousarray(matrix.indices), np.ascontiguousarray(matrix.indptr, np.int64)
+    _check_indices(name, indices, pointers, matrix.shape[1])
+    return _Rows(matrix.data, matrix.shape[1], indices, pointers, is_one)
 
 
-def _check_shapes(sides: dict[str, _Rows]) -> int:
+def _in_order(matrix: Any) -> Any:
+    """A copy in rows, with indices in order and none twice."""
+    if matrix.dtype == np.float16 or not matrix.dtype.isnative:  # SciPy moves no such values
+        matrix = matrix.astype(np.float32 if matrix.dtype.itemsize == 2 else matrix.dtype.newbyteorder("="))
+    matrix = matrix.tocsr(copy=True)
+    matrix.sum_duplicates()
+    return matrix
+
+
+def _check_indices(name: str, indices: _Array, pointers: npt.NDArray[np.int64], bins: int) -> None:
+    """Raise for indices beyond the bins, which SciPy does not look for."""
+    filled = np.flatnonzero(pointers[:-1] < pointers[1:])
+    wrong = (indices[pointers[filled]] < 0) | (indices[pointers[filled + 1] - 1] >= bins)
+    if wrong.any():
+        raise ValueError(f"{name} stores indices beyond its {bins} bins, first in row {filled[wrong][0]}")
+
+
+def _check_shapes(sides: dict[str, _Rows]) -> None:
     (first, p), *others = sides.items()
-    bins = int(p.matrix.shape[1])
     for name, side in others:
-        if side.matrix.shape[1] != bins:
-            raise ValueError(f"{name} has {side.matrix.shape[1]} bins, {first} has {bins}; numbers of bins must agree")
+        if side.bins != p.bins:
+            raise ValueError(f"{name} has {side.bins} bins, {first} has {p.bins}; numbers of bins must agree")
         if side.count != p.count and 1 not in (side.count, p.count):
             raise ValueError(f"batch shapes can't be broadcast: {first} ({p.count},), {name} ({side.count},)")
-    return bins
 
 
-def _raise_for_invalid(name: str, side: _Rows, bins: int, question: Question, precision: np.dtype[Any]) -> None:
+def _raise_for_invalid(name: str, side: _Rows, question: Question, precision: np.dtype[Any]) -> None:
     # A histogram is invalid if it can't be compared with itself.
     if side.is_dense:
-        bad = ~(side.values >= 0) | ~np.isfinite(side.values)
-        is_invalid = bad.any(1) | (question.normalize & ~side.values.any(1))
+        values, _ = run(batch_of([name, name], [side.values] * 2), question, precision, None)
     else:
-        is_invalid = np.isnan(SparseBatch([side, side], bins).run(question, precision, None, None)[0])
+        values, _ = SparseBatch([side, side]).run(question, precision, None, None)
+    is_invalid = np.isnan(values).reshape(() if side.is_one else (side.count,))
     if is_invalid.any():
-        first = np.flatnonzero(is_invalid)[:1]
-        row = side.values[first[0]] if side.is_dense else side.matrix[first].toarray()[0]
-        shape = (side.count,) if side.count > 1 else ()
-        raise ValueError(_check.describe_invalid(name, row, is_invalid.reshape(shape), False))
+        row = side.row(int(np.argmax(is_invalid)))
+        raise ValueError(_check.describe_invalid(name, row, is_invalid, False))

@@ -2,7 +2,8 @@
 
 A bin that only a dense row has contributes in proportion to what it holds, for every divergence here: all of them are
 gathered into one bin, of what the dense row's total exceeds those that the sparse row has too. The difference is taken
-in double-double arithmetic: it keeps all its digits however little is left.
+in double-double arithmetic. Rows of which that can't be done in all digits, and those where pseudo-counts fill bins in
+other than equal parts, are spread out in full.
 """
 
 import numpy as np
@@ -16,19 +17,22 @@ from fastkl.kernels._wide import add_exactly, is_invalid
 # A side is described by one integer vector, as layouts are. Of a dense one there are the first three and the bytes from
 # row to row alone.
 VALUES, CONVERTER, STEP, ROW_STEP, INDICES, INDEX_SIZE, POINTERS, IS_DENSE, SIDE = range(9)
+# Of a difference that is a smaller part of its operands the double-double sums of many bins keep too few digits.
+_LEAST_REST = 1e-9
 
 
 @entry
-def sparse_rows(kind, zero, p, q, bins, room, start, stop, normalize, pseudocount, factor, out, todo):
+def sparse_rows(kind, zero, p, q, bins, room, start, stop, normalize, pseudocount, is_spread, factor, out, todo):
     """Write to ``out`` the divergences, times ``factor``, of the rows from ``start`` to ``stop`` that are ``todo``.
 
-    ``out`` and ``todo`` begin with the row ``start``. No two rows have more than ``room`` bins together. Invalid rows
-    give NaN. ``pseudocount`` is for two sparse sides.
+    ``out`` and ``todo`` begin with the row ``start``. At most ``room`` bins of two rows are needed together: those that
+    either has and one more, or all where a side is dense or rows are spread out. Invalid rows give NaN.
     """
-    x, y = np.empty(room + 1, type(zero)), np.empty(room + 1, type(zero))
+    x, y = np.empty(room, type(zero)), np.empty(room, type(zero))
     values = np.empty((2, room), type(zero))
     dense = np.empty(bins if p[IS_DENSE] or q[IS_DENSE] else 0, type(zero))
     known, total = np.int64(-1), (0.0, 0.0, np.int64(0), True)
+    c = type(zero)(pseudocount)
     for row in range(start, stop):
         if todo[row - start]:
             if p[IS_DENSE] or q[IS_DENSE]:
@@ -37,12 +41,23 @@ def sparse_rows(kind, zero, p, q, bins, room, start, stop, normalize, pseudocoun
                 if address != known:
                     known, total = address, _open(address, thick, unowned(dense))
                 part = _values(thin, row, unowned(values[0]))
+                is_valid = total[3] and not is_invalid(part)
                 a, b = (y, x) if p[IS_DENSE] else (x, y)
-                n, is_valid = _gather(unowned(dense), total, part, thin, row, unowned(a), unowned(b))
+                n = -1 if is_spread else _gather(unowned(dense), total, part, thin, row, unowned(a), unowned(b))
+                if n < 0 and is_valid:
+                    n = bins
+                    _spread(part, thin, row, c, unowned(a[:n]))
+                    for i in range(n):
+                        b[i] = dense[i] + c
             else:
                 left, right = _values(p, row, unowned(values[0])), _values(q, row, unowned(values[1]))
-                n = _merge(left, p, right, q, row, bins, pseudocount, unowned(x), unowned(y))
                 is_valid = not (is_invalid(left) or is_invalid(right))
+                if is_spread:
+                    n = bins
+                    _spread(left, p, row, c, unowned(x[:n]))
+                    _spread(right, q, row, c, unowned(y[:n]))
+                else:
+                    n = _merge(left, p, right, q, row, bins, c, unowned(x), unowned(y))
             value = one_row(kind, unowned(x[:n]), unowned(y[:n]), normalize) if is_valid else np.nan
             out[row - start] = factor * value
     keep((x, y, values, dense))
@@ -79,7 +94,7 @@ def _open(address, side, dense):
 
 @inline
 def _gather(dense, total, values, side, row, thin, thick):
-    """The bins that the sparse row has, and one for all others: their number, and whether rows are valid."""
+    """The bins that the sparse row has, and one for all others: their number, or -1 if one can't hold the others."""
     first = _span(side, row)[0]
     matched, lost, count = 0.0, 0.0, np.int64(0)
     for i in range(len(values)):
@@ -88,24 +103,20 @@ def _gather(dense, total, values, side, row, thin, thick):
         matched, lost = add_exactly(matched, lost, np.float64(at))
         count += at != 0
     n = len(values)
-    if count < total[2]:
-        rest = (total[0] - matched) + (total[1] - lost)
-        if not rest > 1e-12 * total[0]:  # of so little the two sums keep too few digits
-            rest = _sum_of_others(dense, side, first, n)
-        thin[n], thick[n] = 0, rest
-        n += 1
-    return n, total[3] and not is_invalid(values)
+    if count == total[2]:
+        return n
+    rest = (total[0] - matched) + (total[1] - lost)
+    thin[n], thick[n] = 0, rest
+    return n + 1 if rest > _LEAST_REST * total[0] and thick[n] < np.inf else -1
 
 
 @inline
-def _sum_of_others(dense, side, first, n):
-    rest, i = 0.0, 0
-    for k in range(len(dense)):
-        if i < n and _index(side, first + i) == k:
-            i += 1
-        else:
-            rest += dense[k]
-    return rest
+def _spread(values, side, row, pseudocount, bins):
+    """Write the sparse row with all its bins, each with the pseudo-count."""
+    first = _span(side, row)[0]
+    bins[:] = pseudocount
+    for i in range(len(values)):
+        bins[_index(side, first + i)] += values[i]
 
 
 @inline
