@@ -1,5 +1,6 @@
 """Exact Kullback-Leibler divergence of large batches of histograms, at the speed of memory, on a CPU."""
 
+from fastkl import jit
 from fastkl.bothways import kl_divergences
 from fastkl.logits import kl_divergence_from_logits
 from fastkl.powers import alpha_divergence, renyi_divergence
@@ -14,6 +15,7 @@ __all__ = [
     "cross_entropy",
     "entropy",
     "jeffreys_divergence",
+    "jit",
     "js_distance",
     "js_divergence",
     "kl_divergence",
