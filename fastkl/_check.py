@@ -81,6 +81,12 @@ def check_axis(axis: Any) -> int:
         raise TypeError(f"axis must be an integer, not {axis!r}") from None
 
 
+def check_within(axis: int, ndim: int) -> None:
+    """Raise unless one of so many dimensions is the axis."""
+    if not -ndim <= axis < ndim:
+        raise ValueError(f"axis {axis} is out of bounds for {ndim} dimension{'s' * (ndim > 1)}")
+
+
 def check_out(out: Any, shape: tuple[int, ...]) -> None:
     """Raise unless results of that shape can be written to ``out``."""
     if not isinstance(out, np.ndarray) or out.shape != shape:

@@ -1,6 +1,5 @@
 """From the arguments of a public function to its result: check, run, shape the answer."""
 
-import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -11,6 +10,7 @@ import numpy.typing as npt
 from fastkl import _check
 from fastkl._engine import Answers, Question, is_single, run, run_logits, run_single
 from fastkl._operands import batch_of, bins_last, precision_of
+from fastkl._sparse import compare_sparse, has_sparse
 from fastkl._zero_policies import Pseudocount, answer_by_rule, rule_of
 from fastkl.containers import open_containers
 
@@ -31,12 +31,6 @@ class Form(NamedTuple):
 
 HISTOGRAMS = Form(run, _check.describe_invalid)
 LOGITS = Form(run_logits, _check.describe_invalid_logits)
-
-
-def has_sparse(values: list[Any]) -> bool:
-    """True where some histograms are those of scipy.sparse, which is imported then."""
-    sparse = sys.modules.get("scipy.sparse")
-    return sparse is not None and any(sparse.issparse(value) for value in values)
 
 
 class Options(NamedTuple):
@@ -106,8 +100,6 @@ def _compare_sparse(
     answer: Callable[..., Answers],
     form: Form,
 ) -> Any:
-    from fastkl._sparse import compare_sparse
-
     if form is not HISTOGRAMS or isinstance(options.pseudocount, str):
         raise ValueError("sparse rows are counts or probabilities, with a number as pseudocount")
     dtype_of = partial(_result_dtype, dtype=options.dtype)

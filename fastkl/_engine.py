@@ -66,17 +66,25 @@ def run_both(
     batch: Batch | OtherBatch, question: Question, precision: np.dtype[Any], threads: int | None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], bool]:
     """What `run` gives for KL, the same for p and q exchanged, and whether any row is invalid: of memory read once."""
-    engine = _BothEngine(batch, question, precision, None) if isinstance(batch, Batch) else None
-    if engine is None or not kernels.TILE_BINS < batch.bins <= kernels.PIECE or engine.are_columns:
-        forward, found_invalid = run(batch, question, precision, threads)
-        return forward, run(batch.exchanged(), question, precision, threads)[0], found_invalid
+    if isinstance(batch, Batch) and kernels.TILE_BINS < batch.bins <= kernels.PIECE:
+        engine = _BothEngine(batch, question, precision, None)
+        if not engine.are_columns:
+            return _run_both(engine, threads)
+    forward, found_invalid = run(batch, question, precision, threads)
+    return forward, run(batch.exchanged(), question, precision, threads)[0], found_invalid
+
+
+def _run_both(
+    engine: "_BothEngine", threads: int | None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], bool]:
     forward, _ = _run(engine, threads)
-    left, found_invalid = engine.left.view(np.bool_), False
+    reverse, left, found_invalid = engine.reverse, engine.left.view(np.bool_), False
     if left.any():
-        forward[left] = run(batch, question, precision, threads, left)[0][left]
+        batch, asked = engine.batch, (engine.question, engine.precisions[0], threads, left)
+        forward[left] = run(batch, *asked)[0][left]
+        reverse[left] = run(batch.exchanged(), *asked)[0][left]
         found_invalid = bool(np.isnan(forward[left]).any())
-        engine.reverse[left] = run(batch.exchanged(), question, precision, threads, left)[0][left]
-    return forward, engine.reverse, found_invalid
+    return forward, reverse, found_invalid
 
 
 def run_logits(batch: Batch, question: Question, precision: np.dtype[Any], threads: int | None) -> Answers:

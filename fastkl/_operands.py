@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastkl._check import check_within
 from fastkl.kernels import HUGE_32, TILE_BINS, TINY_32, converter, stager
 
 _Array = npt.NDArray[Any]
@@ -52,8 +53,7 @@ def bins_last(names: list[str], arrays: list[_Array], axis: int) -> tuple[list[_
     1-D array is one histogram, whatever the axis.
     """
     ndim = max(array.ndim for array in arrays)
-    if not -ndim <= axis < ndim:
-        raise ValueError(f"axis {axis} is out of bounds for {ndim} dimension{'s' * (ndim > 1)}")
+    check_within(axis, ndim)
     given, axis = axis, axis % ndim - ndim
     moved = []
     for name, array in zip(names, arrays, strict=True):

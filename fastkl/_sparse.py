@@ -1,5 +1,6 @@
 """Rows of `scipy.sparse`: what `_operands` and `_engine` do for dense ones."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -7,8 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastkl import _check, kernels
-from fastkl._compare import has_sparse
+from fastkl import _check
 from fastkl._engine import Answers, Question, run, workers_for
 from fastkl._operands import as_array, batch_of, precision_of
 from fastkl._threads import for_each_chunk
@@ -18,6 +18,12 @@ _Array = npt.NDArray[Any]
 
 # Stored bins in a chunk, and dense ones: about a millisecond of work.
 _CHUNK = 1 << 18
+
+
+def has_sparse(values: list[Any]) -> bool:
+    """True where some histograms are those of scipy.sparse, which is imported then."""
+    sparse = sys.modules.get("scipy.sparse")
+    return sparse is not None and any(sparse.issparse(value) for value in values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +58,16 @@ class _Rows:
 
     def side(self, precision: np.dtype[Any]) -> npt.NDArray[np.int64]:
         """The vector that describes these rows to the kernel; a single one is that of all."""
-        side = np.zeros(kernels.SIDE, np.int64)
-        values = self.values
-        is_in_place = values.dtype == precision and values.flags.c_contiguous and not self.is_dense
-        side[kernels.VALUES] = values.__array_interface__["data"][0]
-        side[kernels.CONVERTER] = 0 if is_in_place else converter(values.dtype, precision)
-        side[kernels.STEP] = values.strides[-1]
-        side[kernels.IS_DENSE] = self.is_dense
-        side[kernels.INDICES] = self.indices.__array_interface__["data"][0]
-        side[kernels.INDEX_SIZE] = self.indices.itemsize
-        side[kernels.POINTERS] = self.pointers.__array_interface__["data"][0]
-        row_step = values.strides[0] if self.is_dense else self.pointers.itemsize
-        side[kernels.ROW_STEP] = row_step if self.count > 1 else 0
-        return side
+        values, indices, pointers = (
+            array.__array_interface__["data"][0] for array in (self.values, self.indices, self.pointers)
+        )
+        dtype, steps = self.values.dtype, self.values.strides
+        is_in_place = dtype == precision and self.values.flags.c_contiguous and not self.is_dense
+        convert = 0 if is_in_place else converter(dtype, precision)
+        row_step = steps[0] if self.is_dense else self.pointers.itemsize
+        row_step = row_step if self.count > 1 else 0
+        places = indices, self.indices.itemsize, pointers
+        return np.array((values, convert, steps[-1], row_step, *places, self.is_dense), np.int64)
 
     def row(self, index: int) -> _Array:
         """One row with all its bins."""
@@ -172,8 +175,7 @@ def _are_columns(given: dict[str, Any], axis: int) -> bool:
                 f"{name} has {value.ndim} dimensions; sparse rows, and what is beside them, have at most two"
             )
     ndim = max(value.ndim for value in given.values())
-    if not -ndim <= axis < ndim:
-        raise ValueError(f"axis {axis} is out of bounds for {ndim} dimension{'s' * (ndim > 1)}")
+    _check.check_within(axis, ndim)
     return ndim == 2 and axis in (0, -2)
 
 

@@ -166,13 +166,12 @@ def _alpha_of(order: float) -> Alpha | KL:
     # Differences from 1 and 0 are exact.
     if order == 1.0:
         return KL()
-    is_exchanged = order < 0.5
-    excess = -order if is_exchanged else order - 1.0
+    excess, is_exchanged = _power_of(order)
     return Alpha(excess, 1.0 / excess if excess != 0.0 else 0.0, 1.0 / (1.0 + excess), is_exchanged)
 
 
 def _power_of(order: float) -> Power:
-    return Power(-order if order < 0.5 else order - 1.0, order < 0.5)
+    return Power(-order, True) if order < 0.5 else Power(order - 1.0, False)
 
 
 def _renyi(order: float, batch: Batch, question: Question, precision: np.dtype[Any], threads: int | None) -> Answers:

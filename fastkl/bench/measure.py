@@ -70,6 +70,7 @@ class Result:
     axis: int
     unit: str
     threads: int
+    reference: str  # the contestant whose time is given as a multiple of each other's
     others: float | None = None  # the part of the CPUs that other processes took meanwhile
     lines: list[Row] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
@@ -82,8 +83,8 @@ class Result:
 def measure(job: Job, settings: Settings) -> Result:
     """Make the job's data, run its contestants, forget the data."""
     job = job.scaled(settings.scale)
-    about = (job.name, job.about, job.rows, job.bins, job.dtype, job.normalize, job.axis, job.unit, settings.threads)
-    result = Result(*about)
+    about = job.name, job.about, job.rows, job.bins, job.dtype, job.normalize, job.axis, job.unit
+    result = Result(*about, settings.threads, job.reference)
     others = Others()
     values = {"time": _time, "memory": _memory, "growth": _growth}[job.measured](job, settings, result)
     result.others = others.share()

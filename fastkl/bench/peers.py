@@ -72,13 +72,18 @@ def _fastkl(case: Case) -> Call:
     return lambda: function(p, q, **options)
 
 
+def _scaled(case: Case) -> tuple[Any, Any]:
+    """p and q divided by their totals."""
+    return tuple(array / array.sum(axis=case.axis, keepdims=True) for array in (case.p, case.q))
+
+
 def _numpy(case: Case) -> Call:
     axis, is_empty = case.axis, case.p == 0 if case.has_zeros else None
 
     def call() -> Any:
         p, q = case.p, case.q
         if case.normalize:
-            p, q = p / p.sum(axis=axis, keepdims=True), q / q.sum(axis=axis, keepdims=True)
+            p, q = _scaled(case)
         with np.errstate(divide="ignore", invalid="ignore"):
             terms = p * np.log(p / q)
         if is_empty is not None:
@@ -100,7 +105,7 @@ def _rel_entr(case: Case) -> Call:
     p, q, axis = case.p, case.q, case.axis
     if not case.normalize:
         return lambda: rel_entr(p, q).sum(axis=axis)
-    return lambda: rel_entr(p / p.sum(axis=axis, keepdims=True), q / q.sum(axis=axis, keepdims=True)).sum(axis=axis)
+    return lambda: rel_entr(*_scaled(case)).sum(axis=axis)
 
 
 def _numexpr(case: Case) -> Call:
@@ -236,7 +241,7 @@ def _rel_entr_both(case: Case) -> Call:
     from scipy.special import rel_entr
 
     def call() -> Any:
-        p, q = case.p / case.p.sum(axis=1, keepdims=True), case.q / case.q.sum(axis=1, keepdims=True)
+        p, q = _scaled(case)
         forward, backward = rel_entr(p, q).sum(axis=1), rel_entr(q, p).sum(axis=1)
         return forward + backward if case.divergence == "jeffreys" else forward
 
@@ -247,7 +252,7 @@ def _numpy_powers(case: Case) -> Call:
     a = ALPHA
 
     def call() -> Any:
-        p, q = case.p / case.p.sum(axis=1, keepdims=True), case.q / case.q.sum(axis=1, keepdims=True)
+        p, q = _scaled(case)
         powers = (p**a * q ** (1 - a)).sum(axis=1)
         return np.log(powers) / (a - 1) if case.divergence == "renyi" else (powers - 1) / (a * (a - 1))
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from fastkl.bench.peers import SCIPY
+
 # Above this part of the CPUs, what other processes take shows in the figures.
 _DISTURBED = 0.05
 _FIRST, _LAST = "<!-- bench:begin -->", "<!-- bench:end -->"
@@ -18,8 +20,8 @@ def heading(session: dict[str, Any]) -> str:
             f"{machine['system']}, Python {machine['python']}, {versions}",
             f"{session['date']}, {session['threads']} threads, {session['scale']:g} of the full size, "
             f"{session['seconds']:g} s for each contestant, all of a job in turn",
-            "of floor: the read floor's time / this time; x SciPy: scipy.stats.entropy's time / this time; "
-            "both medians over the rounds",
+            "of floor: the read floor's time / this time; x SciPy: scipy.stats.entropy's time / this time, or that "
+            "of the contestant that a job names; both medians over the rounds",
             "error: largest relative error of a sample of rows against extended precision",
         ]
     )
@@ -31,6 +33,8 @@ def text_of(result: dict[str, Any]) -> str:
     if result["axis"] == 0:
         size += ", axis=0"
     lines = [f"{result['name']}: {result['about']} ({size})"]
+    if result["reference"] != SCIPY.name:
+        lines.append(f"  x SciPy is relative to {result['reference']} here")
     if result["lines"]:
         unit, scale = ("us/call", 1e-3) if result["unit"] == "call" else ("ns/bin", 1)
         lines.append(

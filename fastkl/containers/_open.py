@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastkl._check import check_within
 from fastkl._operands import as_array
 from fastkl.containers._dlpack import is_tensor
 from fastkl.containers._labels import Labels, check_labels, spell
@@ -47,8 +48,7 @@ def _open(operands: dict[str, Operand], axis: int) -> Opened:
         if operand.is_joint and axis != -1:
             raise ValueError(f"{name} is one joint histogram, which has no axis {axis}; `{name}.values()` has")
     ndim = max(operand.array.ndim for operand in operands.values())
-    if not -ndim <= axis < ndim:
-        raise ValueError(f"axis {axis} is out of bounds for {ndim} dimension{'s' * (ndim > 1)}")
+    check_within(axis, ndim)
     axis_from_end = axis % ndim - ndim
     bins = {name: operand.bin_labels(axis_from_end) for name, operand in operands.items()}
     rows = {name: operand.row_labels(axis_from_end) for name, operand in operands.items()}

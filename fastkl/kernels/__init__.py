@@ -26,18 +26,7 @@ from fastkl.kernels._one import one_bin, one_relative_entropy, one_row, rounded
 from fastkl.kernels._piece import GIVEN_TOTALS, ONLY_TOTALS, OWN_TOTALS, PIECE
 from fastkl.kernels._pieces import DONE, RECORD, STATE, TODO, join_pieces, join_totals, pieces
 from fastkl.kernels._rows import addresses, rows
-from fastkl.kernels._sparse import (
-    CONVERTER,
-    INDEX_SIZE,
-    INDICES,
-    IS_DENSE,
-    POINTERS,
-    ROW_STEP,
-    SIDE,
-    STEP,
-    VALUES,
-    sparse_rows,
-)
+from fastkl.kernels._sparse import sparse_rows
 from fastkl.kernels._stage import STAGE, stager
 from fastkl.kernels._terms import (
     JS,
@@ -54,13 +43,9 @@ from fastkl.kernels._terms import (
 from fastkl.kernels._tile import TILE_BINS, tiles
 
 __all__ = [
-    "CONVERTER",
     "DONE",
     "GIVEN_TOTALS",
     "HUGE_32",
-    "INDEX_SIZE",
-    "INDICES",
-    "IS_DENSE",
     "JS",
     "KL",
     "LARGEST_LOGIT",
@@ -68,18 +53,13 @@ __all__ = [
     "ONLY_TOTALS",
     "OWN_TOTALS",
     "PIECE",
-    "POINTERS",
     "RECORD",
-    "ROW_STEP",
-    "SIDE",
     "STAGE",
     "STAGER",
     "STATE",
-    "STEP",
     "TILE_BINS",
     "TINY_32",
     "TODO",
-    "VALUES",
     "Absent",
     "Alpha",
     "CrossEntropy",

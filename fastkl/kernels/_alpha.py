@@ -13,14 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from fastkl.kernels._exp import exp_tail, power_of_two
+from fastkl.kernels._exp import exp_tail, nearest, power_of_two
 from fastkl.kernels._jit import by_precision, term
-from fastkl.kernels._logratio import align_exponents, artanh_tail, constants, is_positive, log2_of_shift, log_ratio
+from fastkl.kernels._logratio import (
+    align_exponents,
+    artanh_tail,
+    constants,
+    is_positive,
+    log2_of_shift,
+    log_of_aligned,
+    log_ratio,
+)
 
 _LOG2 = math.log(2.0)
 _LOG2_E = 1.0 / _LOG2
-# A sum with it is a whole number in the last bits.
-_ROUNDER_64, _ROUNDER_32 = 1.5 * 2.0**52, np.float32(1.5 * 2.0**23)
 # The largest n of which there is 2^n, with room.
 _MOST_64, _MOST_32 = 1000.0, np.float32(120.0)
 
@@ -37,7 +43,7 @@ def _high_part_64(x, value):
 def _reduce_32(shift, log, high, low):
     k = shift * np.float32(2.0**-23)
     exact, small = high * k, (high + low) * log
-    n = (max(exact + small * np.float32(_LOG2_E), -_MOST_32) + _ROUNDER_32) - _ROUNDER_32
+    n = nearest(max(exact + small * np.float32(_LOG2_E), -_MOST_32))
     r = ((exact - n) + low * k) * np.float32(_LOG2) + small
     return n, power_of_two(n) if n <= _MOST_32 else np.float32(np.nan), r
 
@@ -50,7 +56,7 @@ def _reduce_64(shift, log, high, low):
     """
     k = shift * 2.0**-52
     exact, small = high * k, (high + low) * log
-    n = (max(exact + small * _LOG2_E, -_MOST_64) + _ROUNDER_64) - _ROUNDER_64
+    n = nearest(max(exact + small * _LOG2_E, -_MOST_64))
     r = ((exact - n) + low * k) * _LOG2 + small
     return n, power_of_two(n) if n <= _MOST_64 else np.nan, r
 
@@ -73,9 +79,8 @@ def alpha_term_begun(x: Any, y: Any) -> Any:
     d = a - aligned
     s = d / (a + aligned)
     z = s * s
-    tail = artanh_tail(z)
-    kl = (shift * log2_of_shift(x) * a + (b - aligned)) + s * (d + (a * z) * tail)
-    return kl, s + s + (s * z) * tail, shift
+    kl = (shift * log2_of_shift(x) * a + (b - aligned)) + s * (d + (a * z) * artanh_tail(z))
+    return kl, log_of_aligned(a, aligned), shift
 
 
 @term
@@ -109,9 +114,7 @@ def power_term(x: Any, y: Any, excess: Any) -> Any:
     real = type(x)
     high = _high_part(x, excess)
     a, _, aligned, shift = align_exponents(x, y)
-    s = (a - aligned) / (a + aligned)
-    z = s * s
-    _, power, r = _reduce(shift, s + s + (s * z) * artanh_tail(z), high, real(excess - high))
+    _, power, r = _reduce(shift, log_of_aligned(a, aligned), high, real(excess - high))
     power = (a * power) * (real(1.0) + (r + (r * r) * exp_tail(r)))
     return power if is_positive(x) and is_positive(y) else real(0.0)
 

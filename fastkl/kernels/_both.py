@@ -6,7 +6,17 @@ from fastkl.kernels._jit import entry, inline
 from fastkl.kernels._lanes import scan
 from fastkl.kernels._logratio import odd_bits
 from fastkl.kernels._memory import keep, view
-from fastkl.kernels._piece import CHUNK, ask_for, is_moderate, job_of, memory_for, open_block, read_piece, scratch_in
+from fastkl.kernels._piece import (
+    CHUNK,
+    ask_for,
+    is_moderate,
+    job_of,
+    memory_for,
+    open_block,
+    read_piece,
+    scratch_in,
+    weigh,
+)
 from fastkl.kernels._terms import kl_term, reverse_kl_term
 
 
@@ -44,9 +54,8 @@ def _measure(job, scratch, block_row, row):
         if not is_moderate(b):
             return one, one, one, np.int64(1)
     odd |= _fill_ahead(t, u, x, y, b, job.normalize, p_ahead, q_ahead)
-    for i in range(len(w)):
-        t[i] = w[i] * t[i] if w[i] > 0 else w[i]
-        u[i] = w[i] * u[i] if w[i] > 0 else w[i]
+    weigh(t, w, t)
+    weigh(u, w, u)
     return unit, scan(t)[0], scan(u)[0], odd
 
 

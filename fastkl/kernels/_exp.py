@@ -57,14 +57,23 @@ def _clamp_64(x):
     return _LEAST_64 if x < _LEAST_64 else x
 
 
+def _nearest_32(x):
+    return (x + _ROUNDER_32) - _ROUNDER_32
+
+
+def _nearest_64(x):
+    """The whole number nearest to x."""
+    return (x + _ROUNDER_64) - _ROUNDER_64
+
+
 def _reduce_32(x):
-    n = (x * _LOG2_E_32 + _ROUNDER_32) - _ROUNDER_32
+    n = nearest(x * _LOG2_E_32)
     return n, (x - n * LOG2_HIGH_32) - n * LOG2_LOW_32
 
 
 def _reduce_64(x):
     """(n, r): x = n log 2 + r, n a whole number, |r| <= log(2) / 2."""
-    n = (x * _LOG2_E_64 + _ROUNDER_64) - _ROUNDER_64
+    n = nearest(x * _LOG2_E_64)
     return n, (x - n * LOG2_HIGH_64) - n * LOG2_LOW_64
 
 
@@ -92,17 +101,18 @@ def _power_of_two_64(n):
 
 
 def _halves_32(n):
-    half = (n * np.float32(0.5) + _ROUNDER_32) - _ROUNDER_32
+    half = nearest(n * np.float32(0.5))
     return half, n - half
 
 
 def _halves_64(n):
     """Two whole numbers of which n is the sum: 2^n may be no number though 2^n (1 + g) is one."""
-    half = (n * 0.5 + _ROUNDER_64) - _ROUNDER_64
+    half = nearest(n * 0.5)
     return half, n - half
 
 
 clamp = by_precision(_clamp_32, _clamp_64)
+nearest = by_precision(_nearest_32, _nearest_64)
 reduce = by_precision(_reduce_32, _reduce_64)
 exp_tail = by_precision(_exp_tail_32, _exp_tail_64)
 power_of_two = by_precision(_power_of_two_32, _power_of_two_64)

@@ -140,9 +140,15 @@ artanh_tail = by_precision(_artanh_tail_32, _artanh_tail_64)
 
 
 @term
+def log_of_aligned(x: Any, aligned: Any) -> Any:
+    """log(x / y') = 2 artanh(s) of operands that are aligned."""
+    s = (x - aligned) / (x + aligned)
+    z = s * s
+    return s + s + (s * z) * artanh_tail(z)
+
+
+@term
 def log_ratio(x: Any, y: Any) -> Any:
     """log(x / y) of two operands in range."""
     x, _, aligned, k_log2 = align(x, y)
-    s = (x - aligned) / (x + aligned)
-    z = s * s
-    return k_log2 + (s + s + (s * z) * artanh_tail(z))
+    return k_log2 + log_of_aligned(x, aligned)

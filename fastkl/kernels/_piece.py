@@ -224,8 +224,7 @@ def sum_terms(
         if not (is_moderate(a) and is_moderate(b)):
             return p_total, q_total, zero, np.int64(1)
         fill_terms_ahead(kind, t, x, y, a, b, p_ahead, q_ahead)
-    for i in range(len(w)):
-        t[i] = w[i] * t[i] if w[i] > 0 else w[i]
+    weigh(t, w, t)
     total = scan(t)[0]
     if normalize and len(w) == 0 and total < SMALL * p_total and refine(kind, t, x, y):
         total = scan(t)[0]
@@ -283,6 +282,13 @@ def fill_terms_ahead(kind: Any, t: Any, x: Any, y: Any, a: Any, b: Any, x_ahead:
         stop = min(start + chunk, len(t))
         ask_for(x_ahead, y_ahead, start * t.itemsize, stop * t.itemsize)
         _fill_terms(kind, t[start:stop], x[start:stop], y[start:stop], a, b)
+
+
+@inline
+def weigh(products: Any, w: Any, x: Any) -> None:
+    """Write w x to ``products``, for as many items as there are weights; one of zero hides an infinite term."""
+    for i in range(len(w)):
+        products[i] = w[i] * x[i] if w[i] > 0 else w[i]
 
 
 @inline

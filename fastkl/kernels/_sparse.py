@@ -14,9 +14,10 @@ from fastkl.kernels._memory import call, keep, unowned, view
 from fastkl.kernels._one import one_row
 from fastkl.kernels._wide import add_exactly, is_invalid
 
-# A side is described by one integer vector, as layouts are. Of a dense one there are the first three and the bytes from
-# row to row alone.
-VALUES, CONVERTER, STEP, ROW_STEP, INDICES, INDEX_SIZE, POINTERS, IS_DENSE, SIDE = range(9)
+# A side is described by one integer vector, as layouts are: [address of the values, address of their converter or 0,
+# bytes from bin to bin, bytes from row to row, of a dense side in the values and of a sparse one in the pointers,
+# address of the indices, their size, address of the pointers, 1 for a dense side].
+VALUES, CONVERTER, STEP, ROW_STEP, INDICES, INDEX_SIZE, POINTERS, IS_DENSE = range(8)
 # Of a difference that is a smaller part of its operands the double-double sums of many bins keep too few digits.
 _LEAST_REST = 1e-9
 

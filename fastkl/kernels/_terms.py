@@ -20,13 +20,7 @@ from fastkl.kernels._alpha import (
     wide_power_term,
 )
 from fastkl.kernels._jit import by_kind, term
-from fastkl.kernels._logratio import (
-    align,
-    artanh_tail,
-    constants,
-    is_positive,
-    log_ratio,
-)
+from fastkl.kernels._logratio import align, artanh_tail, constants, is_positive, log_of_aligned, log_ratio
 
 _LOG2 = math.log(2.0)
 # Where exponents differ by more than this a term is given by its limit: what is left out is below 2^-400 of it.
@@ -96,9 +90,8 @@ def reverse_kl_term(x: Any, y: Any) -> Any:
     d = a - aligned
     s = d / (a + aligned)
     z = s * s
-    tail = artanh_tail(z)
-    far = (a - b) - b * (k_log2 + (s + s + (s * z) * tail))
-    g = s * (d - (b * z) * tail) if k_log2 == 0 else far
+    far = (a - b) - b * (k_log2 + log_of_aligned(a, aligned))
+    g = s * (d - (b * z) * artanh_tail(z)) if k_log2 == 0 else far
     g = g if is_positive(x) else constants(x)[3]
     return g if is_positive(y) else x
 
@@ -195,13 +188,18 @@ def _jeffreys_bin(kind, x, y, a, b):
     return jeffreys_term(a * x, b * y)
 
 
+@term
+def _in_order(is_exchanged, x, y):
+    return (y, x) if is_exchanged else (x, y)
+
+
 def _alpha_bin(kind, x, y, a, b):
-    x, y = (b * y, x) if kind.is_exchanged else (x, b * y)
+    x, y = _in_order(kind.is_exchanged, x, b * y)
     return alpha_term(x, y, kind.excess, kind.inverse_excess, kind.inverse_alpha)
 
 
 def _power_bin(kind, x, y, a, b):
-    x, y = (b * y, x) if kind.is_exchanged else (x, b * y)
+    x, y = _in_order(kind.is_exchanged, x, b * y)
     return power_term(x, y, kind.excess)
 
 
@@ -237,12 +235,12 @@ def _term_ended(kind, x, y, a, b, begun):
 
 
 def _alpha_begun(kind, x, y, a, b):
-    x, y = (b * y, x) if kind.is_exchanged else (x, b * y)
+    x, y = _in_order(kind.is_exchanged, x, b * y)
     return alpha_term_begun(x, y)
 
 
 def _alpha_ended(kind, x, y, a, b, begun):
-    x, y = (b * y, x) if kind.is_exchanged else (x, b * y)
+    x, y = _in_order(kind.is_exchanged, x, b * y)
     kl, small_log, shift = begun
     return alpha_term_ended(x, y, kl, small_log, shift, kind.excess, kind.inverse_excess, kind.inverse_alpha)
 
@@ -308,15 +306,15 @@ def _jeffreys_wide(kind, x, x_exponent, y, y_exponent):
 
 
 def _alpha_wide(kind, x, x_exponent, y, y_exponent):
-    if kind.is_exchanged:
-        x, x_exponent, y, y_exponent = y, y_exponent, x, x_exponent
+    x, y = _in_order(kind.is_exchanged, x, y)
+    x_exponent, y_exponent = _in_order(kind.is_exchanged, x_exponent, y_exponent)
     parameters = kind.excess, kind.inverse_excess, kind.inverse_alpha
     return wide_alpha_term(x, x_exponent, y, y_exponent, *parameters)
 
 
 def _power_wide(kind, x, x_exponent, y, y_exponent):
-    if kind.is_exchanged:
-        x, x_exponent, y, y_exponent = y, y_exponent, x, x_exponent
+    x, y = _in_order(kind.is_exchanged, x, y)
+    x_exponent, y_exponent = _in_order(kind.is_exchanged, x_exponent, y_exponent)
     return wide_power_term(x, x_exponent, y, y_exponent, kind.excess)
 
 

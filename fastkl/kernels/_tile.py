@@ -22,6 +22,7 @@ from fastkl.kernels._piece import (
     memory_for,
     scratch_in,
     shape_of,
+    weigh,
 )
 from fastkl.kernels._terms import bin_term, is_in_units_of_p, refine, scales
 from fastkl.kernels._transpose import transpose
@@ -72,7 +73,7 @@ def _tile(kind, job, scratch, row, stop, factor, out, todo):
     if _fill_terms_ahead(kind, t, x, y, a, b, job.normalize, x_ahead, y_ahead):
         _find_odd_rows(odd, x, n)
         _find_odd_rows(odd, y, n)
-    _weigh(t, w, t)
+    weigh(t, w, t)
     row_totals(scratch.terms, n, count, total)
     if job.normalize and n == 1 and len(w) == 0:
         total[:] = 0  # a histogram of one bin is 1, whatever rounding makes of it
@@ -144,18 +145,11 @@ def _with_pseudocount(job, odd, x, side):
 def _sum_bins(odd, totals, x, w, products):
     count = len(totals)
     if len(w):
-        _weigh(products, w, x)
+        weigh(products, w, x)
         _check(odd, products, len(x) // count)
         row_totals(products.ctypes.data, len(x) // count, count, totals)
     else:
         row_totals(x.ctypes.data, len(x) // count, count, totals)
-
-
-@inline
-def _weigh(products, w, x):
-    # A weight of zero hides an infinite term.
-    for i in range(len(w)):
-        products[i] = w[i] * x[i] if w[i] > 0 else w[i]
 
 
 @inline
