@@ -32,7 +32,7 @@ class Others:
         if self._start is None or (now := self._now()) is None:
             return None
         busy, own, everything = (after - before for before, after in zip(self._start, now, strict=True))
-        return max(0.0, busy - own) / everything if everything else None
+        return min(1.0, max(0.0, busy - own) / everything) if everything else None  # a sum of ticks may round beyond
 
     @staticmethod
     def _now() -> tuple[float, float, float] | None:
