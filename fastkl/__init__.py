@@ -3,6 +3,7 @@
 from fastkl import jit
 from fastkl.bothways import kl_divergences
 from fastkl.logits import kl_divergence_from_logits
+from fastkl.pairs import nearest, pairwise
 from fastkl.powers import alpha_divergence, renyi_divergence
 from fastkl.rowwise import cross_entropy, entropy, kl_divergence
 from fastkl.symmetric import jeffreys_divergence, js_distance, js_divergence, psi
@@ -21,6 +22,8 @@ __all__ = [
     "kl_divergence",
     "kl_divergence_from_logits",
     "kl_divergences",
+    "nearest",
+    "pairwise",
     "psi",
     "renyi_divergence",
 ]

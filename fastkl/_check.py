@@ -37,6 +37,15 @@ def check_pseudocount(pseudocount: float) -> float:
     return float(pseudocount)
 
 
+def check_rtol(rtol: float | None, default: float) -> float:
+    """``rtol`` as a float."""
+    if rtol is None:
+        return default
+    if not (_is_finite(rtol) and 0 < rtol < 1):
+        raise ValueError(f"rtol must be a number between 0 and 1, or None, not {rtol!r}")
+    return float(rtol)
+
+
 def check_fraction(name: str, value: float) -> float:
     """``value`` as a float between 0 and 1."""
     if not (_is_finite(value) and 0 < value < 1):

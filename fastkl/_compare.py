@@ -102,7 +102,7 @@ def _compare_sparse(
 ) -> Any:
     if form is not HISTOGRAMS or isinstance(options.pseudocount, str):
         raise ValueError("sparse rows are counts or probabilities, with a number as pseudocount")
-    dtype_of = partial(_result_dtype, dtype=options.dtype)
+    dtype_of = partial(result_dtype_of, dtype=options.dtype)
     flat, dtype, axis = compare_sparse(question, named, options, dtype_of, answer)
     return _deliver(finish(flat), axis if options.keepdims else None, options.out, dtype)
 
@@ -118,7 +118,7 @@ def _compare_dense(
     weights, dtype, out = options.weights, options.dtype, options.out
     given = named if weights is None else {**named, "weights": weights}
     arrays, axis, give, label = open_containers(given, _check.check_axis(options.axis), options.dim)
-    result_dtype = _result_dtype(arrays[: len(named)], dtype)
+    result_dtype = result_dtype_of(arrays[: len(named)], dtype)
     if weights is not None:
         _check.check_weights(arrays[-1])
     # Weights and pseudo-counts of more than single precision would be rounded, the smallest to zero.
@@ -155,7 +155,8 @@ def _raise_for_invalid(
         raise ValueError(form.describe_invalid(name, array, is_invalid, bool(weights)) + label(name, first))
 
 
-def _result_dtype(arrays: list[_Array], dtype: npt.DTypeLike | None) -> np.dtype[Any]:
+def result_dtype_of(arrays: list[_Array], dtype: npt.DTypeLike | None) -> np.dtype[Any]:
+    """The type of the results: what the user wants, or that of the arithmetic."""
     if dtype is None:
         return precision_of(arrays, None)
     wanted = np.dtype(dtype)

@@ -1,7 +1,7 @@
 """Divergences made of powers of the two histograms: of Rényi, and the alpha-divergences of Amari."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -84,7 +84,7 @@ def alpha_divergence(
     """
     options = Options(axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim)
     order = check_order(alpha, may_be_infinite=False)
-    return compare(_alpha_of(order), {"p": p, "q": q}, options)
+    return compare(alpha_of(order), {"p": p, "q": q}, options)
 
 
 def renyi_divergence(
@@ -152,17 +152,23 @@ def renyi_divergence(
     np.float64(1.0)
     """
     options = Options(axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim)
-    order = check_order(alpha, may_be_infinite=True)
+    kind, answer = renyi_of(check_order(alpha, may_be_infinite=True))
+    return compare(kind, {"p": p, "q": q}, options, answer=answer)
+
+
+def renyi_of(order: float) -> tuple[Any, Callable[..., Answers]]:
+    """The kind of term of the Rényi divergence of that order, and what makes divergences of a batch."""
     if order == 1.0:
-        return compare(KL(), {"p": p, "q": q}, options)
+        return KL(), run
     if math.isinf(order):
-        return compare(KL(), {"p": p, "q": q}, options, answer=partial(_extreme_ratio, order))
+        return KL(), partial(_extreme_ratio, order)
     if abs(order) < _ZERO:
-        return compare(Absent(), {"p": p, "q": q}, options, answer=_order_zero)
-    return compare(_alpha_of(order), {"p": p, "q": q}, options, answer=partial(_renyi, order))
+        return Absent(), _order_zero
+    return alpha_of(order), partial(_renyi, order)
 
 
-def _alpha_of(order: float) -> Alpha | KL:
+def alpha_of(order: float) -> Alpha | KL:
+    """The kind of term of the alpha-divergence of that order."""
     # Differences from 1 and 0 are exact.
     if order == 1.0:
         return KL()

@@ -15,9 +15,9 @@ import pytest
 
 import fastkl
 from fastkl import kernels
+from fastkl._progress import Progress
 from fastkl.cli import _csv, demo, info, kl, main
 from fastkl.cli._pairs import Pairs
-from fastkl.cli._progress import Progress
 from fastkl.cli._sources import open_numbers
 
 Array = np.ndarray[Any, Any]

@@ -9,8 +9,8 @@ from typing import Any, BinaryIO, TextIO, cast
 import numpy as np
 import numpy.typing as npt
 
+from fastkl._progress import Progress
 from fastkl.cli._command import CommandError
-from fastkl.cli._progress import Progress
 
 _NUMBERS_AT_ONCE = 1 << 18
 

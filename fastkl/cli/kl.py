@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastkl import _check
+from fastkl._progress import Progress
 from fastkl.cli._command import CommandError, number
 from fastkl.cli._pairs import Index, Pairs
-from fastkl.cli._progress import Progress
 from fastkl.cli._results import Results, open_results
 from fastkl.cli._sources import check_format, open_numbers
 from fastkl.rowwise import kl_divergence

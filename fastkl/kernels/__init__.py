@@ -7,6 +7,8 @@
     _pieces  longer rows, piece by piece  _one    one row, for other people's compiled code
     _both    both directions at once      _sparse the bins that sparse rows have, gathered
     _logits  rows that are given by their logarithms, piece by piece
+    _factors rows as factors of a product of matrices, and what comes after
+    _candidates  the smallest of a row, tile by tile
        |                                     |
     _piece   one piece: read, check, total, sum its terms
        |
@@ -15,9 +17,11 @@
 """
 
 from fastkl.kernels._both import both_rows
+from fastkl.kernels._candidates import make_room, take
 from fastkl.kernels._careful import careful_pieces
 from fastkl.kernels._columns import columns
 from fastkl.kernels._convert import converter
+from fastkl.kernels._factors import add_terms, differences, find_below, log_shares, mixtures, shares
 from fastkl.kernels._jit import entry
 from fastkl.kernels._load import STAGER
 from fastkl.kernels._logits import LARGEST_LOGIT, LOGIT_RECORD, join_logit_pieces, logit_pieces
@@ -66,25 +70,33 @@ __all__ = [
     "Jeffreys",
     "Power",
     "WeightedJS",
+    "add_terms",
     "addresses",
     "both_rows",
     "careful_pieces",
     "columns",
     "converter",
+    "differences",
     "entry",
+    "find_below",
     "follows_chain_rule",
     "is_refined",
     "join_logit_pieces",
     "join_pieces",
     "join_totals",
+    "log_shares",
     "logit_pieces",
+    "make_room",
+    "mixtures",
     "one_bin",
     "one_relative_entropy",
     "one_row",
     "pieces",
     "rounded",
     "rows",
+    "shares",
     "sparse_rows",
     "stager",
+    "take",
     "tiles",
 ]

@@ -1,6 +1,7 @@
 """A progress bar of our own: the one thing a dependency would be needed for is thirty lines."""
 
 import sys
+import threading
 import time
 
 _WIDTH = 30
@@ -17,6 +18,7 @@ class Progress:
     def __init__(self, label: str, total: int, shown: bool) -> None:
         self.label, self.total, self.shown = label, total, shown
         self.done, self.started, self.drawn = 0, time.monotonic(), 0.0
+        self._lock = threading.Lock()
 
     def __enter__(self) -> "Progress":
         return self
@@ -26,15 +28,16 @@ class Progress:
             self._write("")
 
     def advance(self, amount: int) -> None:
-        """Count ``amount`` more as done."""
-        self.done += amount
-        now = time.monotonic()
-        if self.shown and now - self.drawn >= _SECONDS_BETWEEN:
-            self.drawn = now
-            part = min(1.0, self.done / max(self.total, 1))
-            bar = ("#" * round(part * _WIDTH)).ljust(_WIDTH, ".")
-            left = (now - self.started) * (1 - part) / part if part else 0.0
-            self._write(f"{self.label} [{bar}] {part:4.0%}, {left:.0f} s left")
+        """Count ``amount`` more as done, on any thread."""
+        with self._lock:
+            self.done += amount
+            now = time.monotonic()
+            if self.shown and now - self.drawn >= _SECONDS_BETWEEN:
+                self.drawn = now
+                part = min(1.0, self.done / max(self.total, 1))
+                bar = ("#" * round(part * _WIDTH)).ljust(_WIDTH, ".")
+                left = (now - self.started) * (1 - part) / part if part else 0.0
+                self._write(f"{self.label} [{bar}] {part:4.0%}, {left:.0f} s left")
 
     @staticmethod
     def _write(line: str) -> None:

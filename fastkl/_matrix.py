@@ -1,0 +1,71 @@
+"""The histograms of one argument as the rows of a matrix, dense or sparse, read block by block."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastkl._check import describe_invalid
+from fastkl._operands import as_array
+from fastkl._sparse import has_sparse
+from fastkl.containers import open_containers
+
+_Array = npt.NDArray[Any]
+
+
+class Matrix:
+    """Histograms as rows, of any type and layout; dense copies are made of blocks alone."""
+
+    def __init__(self, name: str, value: Any) -> None:
+        self.name = name
+        self.is_sparse = has_sparse([value])
+        if self.is_sparse:
+            as_array(np.zeros(1, value.dtype), name)  # raises unless its type is a real one
+            value = value.tocsr() if value.ndim == 2 else value
+        if value.ndim != 2:
+            hint = f"; `{name}[None, :]` makes one row of it" if value.ndim == 1 and not self.is_sparse else ""
+            raise ValueError(f"{name} has {value.ndim} dimensions; it must have two, a histogram a row{hint}")
+        self.values = value
+        self.count, self.bins = value.shape
+        self.dtype: np.dtype[Any] = value.dtype
+
+    def rows(self, start: int, stop: int) -> _Array:
+        """Some rows as they are."""
+        return self._dense(self.values[start:stop])
+
+    def take(self, index: npt.NDArray[np.intp]) -> _Array:
+        """A copy of the rows with these numbers."""
+        return self._dense(self.values[index])
+
+    def _dense(self, rows: Any) -> _Array:
+        dense: _Array = rows.toarray() if self.is_sparse else rows
+        return dense
+
+    def doubles(self, start: int, stop: int, pseudocount: float) -> npt.NDArray[np.float64]:
+        """Some rows in contiguous double precision, the pseudo-count added."""
+        rows = np.ascontiguousarray(self.rows(start, stop), np.float64)
+        return rows + pseudocount if pseudocount else rows
+
+    def describe_invalid(self, is_invalid: npt.NDArray[np.bool_]) -> str:
+        """What is wrong with the first of the rows that are no histograms."""
+        first = int(np.argmax(is_invalid))
+        return describe_invalid(self.name, self.rows(first, first + 1)[0], is_invalid, False)
+
+
+def open_matrices(x: Any, y: Any) -> tuple[Matrix, Matrix]:
+    """The arguments as matrices, from whatever container; the same one where y is None."""
+    if y is None:
+        left = right = _open({"x": x})[0]
+    elif has_sparse([x, y]) or any(hasattr(value, "dims") for value in (x, y)):
+        left, right = _open({"x": x})[0], _open({"y": y})[0]
+    else:
+        left, right = _open({"x": x, "y": y})
+    if left.bins != right.bins:
+        raise ValueError(f"y has {right.bins} bins, x has {left.bins}; numbers of bins must agree")
+    return left, right
+
+
+def _open(given: dict[str, Any]) -> list[Matrix]:
+    is_sparse = has_sparse(list(given.values()))
+    arrays = list(given.values()) if is_sparse else open_containers(given, -1, None).arrays
+    return [Matrix(name, array) for name, array in zip(given, arrays, strict=True)]

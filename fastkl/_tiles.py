@@ -1,0 +1,210 @@
+"""The matrix of all pairs, tile by tile: by a product, and by the direct kernel where that is not exact enough."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fastkl import kernels
+from fastkl._engine import Question, run
+from fastkl._matrix import Matrix
+from fastkl._operands import batch_of
+from fastkl._products import Plan, Product, Side
+from fastkl._threads import for_each_chunk
+
+_Array = npt.NDArray[Any]
+_SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
+
+TILE = 512  # rows of x, and of y: 2 MiB of divergences
+_PANEL = 1 << 23  # numbers in a factor of the rows of y that are held together
+_BLOCK = 1 << 21  # numbers in a factor of the rows of x that are held by a thread
+_READ = 1 << 18  # bins read together
+# Longer rows are only compared directly: so few of them fit the memory that a product is no faster.
+_MOST_BINS = 1 << 19
+# Where more than this part of a tile is in doubt all of it is computed anew, and not pair by pair.
+_MOST_DOUBTFUL = 0.125
+
+
+class Ask(NamedTuple):
+    """What is computed of each pair, and how exactly."""
+
+    plan: Plan
+    normalize: bool
+    pseudocount: float
+    factor: float
+    precision: np.dtype[Any]
+    result: np.dtype[Any]
+    method: str
+    rtol: float
+
+
+class Panel(NamedTuple):
+    """Rows of y from ``first`` on, ready to meet those of x."""
+
+    first: int
+    last: int
+    side: Side | None
+
+
+class Tiles:
+    """All pairs of the rows of two matrices.
+
+    Where tiles begin depends on the number of bins alone, and on nothing else that is computed at the same time.
+    """
+
+    def __init__(self, x: Matrix, y: Matrix, ask: Ask, threads: int) -> None:
+        self.x, self.y, self.ask, self.threads = x, y, ask, threads
+        self.question = Question(ask.plan.kind, ask.normalize, ask.pseudocount, ask.factor)
+        self.x_spread = self._spread(x)
+        self.y_spread = self.x_spread if y is x else self._spread(y)
+        self.product = self._product(ask.precision)
+        # For tiles of which single precision leaves too much.
+        self.finer = self._product(_DOUBLE) if self.product and self.product.precision == _SINGLE else None
+        self.block_rows, self.panel_rows = (_fitting(numbers // max(x.bins, 1)) for numbers in (_BLOCK, _PANEL))
+        self.block_rows = min(self.block_rows, TILE)
+
+    def _product(self, precision: np.dtype[Any]) -> Product | None:
+        ask = self.ask
+        if ask.method == "direct" or not ask.plan.terms or not 0 < self.x.bins <= _MOST_BINS:
+            return None
+        product = Product(ask.plan, self.x.bins, ask.normalize, ask.pseudocount, precision)
+        if ask.method == "auto" and product.least(ask.rtol) == math.inf:
+            return None if product.precision == _DOUBLE else self._product(_DOUBLE)
+        return product
+
+    def _spread(self, matrix: Matrix) -> npt.NDArray[np.float64]:
+        # The divergence of each row from the uniform one, NaN for rows that are no histograms.
+        spread = np.empty(matrix.count)
+        names, uniform = [matrix.name, "uniform"], np.ones(matrix.bins)
+        step = max(1, _READ // max(matrix.bins, 1)) if matrix.is_sparse else max(matrix.count, 1)
+        for start in range(0, matrix.count, step):
+            part = slice(start, min(start + step, matrix.count))
+            batch = batch_of(names, [matrix.rows(part.start, part.stop), uniform])
+            question = Question(kernels.KL(), True, self.ask.pseudocount, 1.0)
+            found, has_invalid = run(batch, question, _DOUBLE, self.threads)
+            if has_invalid and not self.ask.normalize:  # rows of total zero are histograms then
+                as_they_are, _ = run(batch, question._replace(normalize=False), _DOUBLE, self.threads)
+                found[np.isnan(found) & ~np.isnan(as_they_are)] = 0.0
+            spread[part] = found
+        return spread
+
+    def blocks(self) -> list[slice]:
+        """The rows of x, block by block."""
+        return parts(0, self.x.count, self.block_rows)
+
+    def panels(self) -> list[slice]:
+        """The rows of y, panel by panel."""
+        return parts(0, self.y.count, self.panel_rows)
+
+    def tiles_of(self, panel: slice) -> list[slice]:
+        """The rows of a panel, tile by tile."""
+        return parts(panel.start, panel.stop, TILE)
+
+    def panel(self, rows: slice) -> Panel:
+        """Rows of y made ready, by all threads."""
+        return Panel(rows.start, rows.stop, self._side(self.product, 1, rows, self.threads) if self.product else None)
+
+    def block(self, rows: slice) -> Side | None:
+        """Rows of x made ready."""
+        return self._side(self.product, 0, rows, 1) if self.product else None
+
+    def _side(self, product: Product, index: int, rows: slice, threads: int) -> Side:
+        matrix, spread = (self.y, self.y_spread) if index else (self.x, self.x_spread)
+        side = product.side(rows.stop - rows.start)
+        reads = parts(rows.start, rows.stop, max(1, _READ // matrix.bins))
+
+        def fill(k: int) -> None:
+            part = reads[k]
+            doubles = matrix.doubles(part.start, part.stop, self.ask.pseudocount)
+            product.fill(side, index, part.start - rows.start, doubles, spread[part])
+
+        for_each_chunk(fill, len(reads), threads)
+        return side
+
+    def exact(self, x_rows: slice, x: Side | None, y_rows: slice, panel: Panel) -> _Array:
+        """The divergences of some rows of x from some of the panel, to the relative error that is asked for."""
+        if self.product is None or x is None or panel.side is None:
+            return self._directly(x_rows, y_rows)
+        where = slice(y_rows.start - panel.first, y_rows.stop - panel.first)
+        tile = self._exact(self.product, x_rows, x, y_rows, panel.side, where)
+        return self._without_invalid(tile, x_rows, y_rows)
+
+    def _exact(self, product: Product, x_rows: slice, x: Side, y_rows: slice, y: Side, where: slice) -> _Array:
+        least = product.least(self.ask.rtol) if self.ask.method == "auto" else 0.0
+        tile, where, doubtful = self._multiply(product, x, y, where, least)
+        if doubtful > _MOST_DOUBTFUL * tile.size:
+            if product.precision == _SINGLE and self.finer:
+                finer = [self._side(self.finer, index, rows, 1) for index, rows in ((0, x_rows), (1, y_rows))]
+                return self._exact(self.finer, x_rows, finer[0], y_rows, finer[1], slice(0, y_rows.stop - y_rows.start))
+            return self._directly(x_rows, y_rows)
+        places = product.doubtful(tile, x, y, where, least, doubtful)
+        if not self.ask.normalize:
+            product.add_terms(tile, x, y, where)
+        if self.ask.method == "blas":
+            np.maximum(tile, 0, out=tile)
+        if self.ask.factor != 1.0:
+            tile *= product.precision.type(self.ask.factor)
+        if doubtful:
+            tile[places] = self.pairs(x_rows.start + places[0], y_rows.start + places[1])
+        return tile[: x_rows.stop - x_rows.start, : y_rows.stop - y_rows.start]
+
+    def nearly(self, x_rows: slice, x: Side | None, y_rows: slice, panel: Panel) -> tuple[_Array, _Array]:
+        """What `exact` gives, but in nats and within `error` (2 D + C) of the divergence D; and the rows' C."""
+        product, y = self.product, panel.side
+        if product is None or x is None or y is None:
+            return self._directly(x_rows, y_rows), np.zeros(x_rows.stop - x_rows.start)
+        where = slice(y_rows.start - panel.first, y_rows.stop - panel.first)
+        doubts = x.doubts[: x_rows.stop - x_rows.start], y.doubts[where]
+        tile, where, _ = self._multiply(product, x, y, where, 0.0)
+        if not self.ask.normalize:
+            product.add_terms(tile, x, y, where)
+        tile = tile[: len(doubts[0]), : len(doubts[1])]
+        is_careful = [np.isinf(doubt) for doubt in doubts]
+        if is_careful[0].any() or is_careful[1].any():
+            i, j = np.nonzero(is_careful[0][:, None] | is_careful[1])
+            tile[i, j] = self.pairs(x_rows.start + i, y_rows.start + j)
+        most = [np.where(careful, 0.0, doubt).astype(float) for careful, doubt in zip(is_careful, doubts, strict=True)]
+        return self._without_invalid(tile, x_rows, y_rows), most[0] + most[1].max(initial=0.0)
+
+    @property
+    def error(self) -> float:
+        """The factor of the error of `nearly`."""
+        return self.product.error if self.product else 0.0
+
+    def _multiply(self, product: Product, x: Side, y: Side, where: slice, least: float) -> tuple[_Array, slice, int]:
+        # (divergences, of which rows of y, how many of them are in doubt); with what fills up a tile.
+        where = slice(where.start, where.start + _fitting(where.stop - where.start))
+        tile = product.multiply(x, y, where)
+        return tile, where, product.finish(tile, x, y, where, least)
+
+    def _without_invalid(self, tile: _Array, x_rows: slice, y_rows: slice) -> _Array:
+        tile[np.isnan(self.x_spread[x_rows])] = np.nan
+        tile[:, np.isnan(self.y_spread[y_rows])] = np.nan
+        return tile
+
+    def _directly(self, x_rows: slice, y_rows: slice) -> _Array:
+        x, y = self.x.rows(x_rows.start, x_rows.stop), self.y.rows(y_rows.start, y_rows.stop)
+        return self._answer(x[:, None], y[None])
+
+    def pairs(self, i: npt.NDArray[np.intp], j: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+        """The divergences of single pairs, by the direct kernel."""
+        divergences = np.empty(len(i))
+        for part in parts(0, len(i), max(1, _READ // max(self.x.bins, 1))):
+            divergences[part] = self._answer(self.x.take(i[part]), self.y.take(j[part]))
+        return divergences
+
+    def _answer(self, x: _Array, y: _Array) -> npt.NDArray[np.float64]:
+        operands = [y, x] if self.ask.plan.is_exchanged else [x, y]
+        batch = batch_of(["p", "q"], operands)
+        return batch.unmerged(self.ask.plan.answer(batch, self.question, self.ask.precision, 1)[0])
+
+
+def parts(start: int, stop: int, step: int) -> list[slice]:
+    """A range cut into slices of a length."""
+    return [slice(first, min(first + step, stop)) for first in range(start, stop, step)]
+
+
+def _fitting(rows: int) -> int:
+    # Whole tiles, or as many rows as the BLAS computes in one order.
+    return rows // TILE * TILE if rows >= TILE else max(16, -(-rows // 16) * 16)
