@@ -36,6 +36,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastkl import kernels
+from fastkl._blas import one_blas_thread_here
 from fastkl._engine import Answers, run
 from fastkl.powers import alpha_of, renyi_of
 
@@ -200,11 +201,13 @@ class Product:
         spans = [slice(start, start + self.terms) for start in range(0, self.bins, self.terms)]
         factors = zip(x.factors, y.factors, strict=True)
         first, *others = [(left[:, span], right[part, span].T) for left, right in factors for span in spans]
-        np.matmul(*first, out=sums)
         more = np.empty_like(sums) if others else sums
-        for other in others:
-            np.matmul(*other, out=more)
-            sums += more
+        # Overflows are those of rows that are no histograms.
+        with one_blas_thread_here(), np.errstate(over="ignore", invalid="ignore"):
+            np.matmul(*first, out=sums)
+            for other in others:
+                np.matmul(*other, out=more)
+                sums += more
         return sums
 
     def finish(self, sums: _Array, x: Side, y: Side, part: slice, least: float) -> int:

@@ -151,7 +151,8 @@ def nearest(
     Parameters
     ----------
     x, y : array_like of real numbers, or scipy.sparse arrays, shapes (m, n) and (l, n)
-        Histograms as rows, as for `pairwise`; memory maps are read block by block.
+        Histograms as rows, as for `pairwise`; memory maps are read block by block. Where y is x each row is nearest to
+        itself.
     k : int
         How many rows of y to find for each row of x, from 1 to l.
     divergence, alpha, normalize, base, pseudocount, dtype, threads, progress
@@ -223,6 +224,7 @@ def tiles_of(
     _check.check_option("method", method, ("auto", "blas", "direct"))
     _check.check_option("on_invalid", on_invalid, ("raise", "nan"))
     _check.check_threads(threads)
+    pseudocount = _check.check_pseudocount(pseudocount)
     order = _order(divergence, alpha)
     plan = plan_of(divergence, order, _check.check_flag("normalize", normalize))
     if method == "blas" and not plan.terms:
@@ -232,7 +234,7 @@ def tiles_of(
     ask = Ask(
         plan,
         normalize,
-        _check.check_pseudocount(pseudocount),
+        pseudocount,
         _check.check_base(base),
         precision,
         result,

@@ -51,5 +51,7 @@ def make_room(values, indices, counts, cutoffs, k, limit, error, doubts, roundin
 @inline
 def _cutoff(value, error, doubt, rounding):
     # Above it d stands for more than ``value`` does, and is no more equal when both are rounded.
-    most = (value + error * doubt) / (1.0 - 2.0 * error) * (1.0 + 4.0 * rounding)
+    # Only where there is no error are there negative values.
+    most = (value + error * doubt) / (1.0 - 2.0 * error)
+    most += 4.0 * rounding * abs(most)
     return most * (1.0 + 2.0 * error) + error * doubt

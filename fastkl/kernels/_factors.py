@@ -19,7 +19,7 @@ from fastkl.kernels._wide import NOTHING, add, join
 _LOG2 = math.log(2.0)
 # log 0 is -HOLE: finite, so that 0 HOLE is 0, and so large that with a share of at least LEAST it shows in any sum.
 # Shares below LEAST are raised to it, which moves no sum of shares and logarithms. 2^100 is room for totals.
-_HOLE_64, _LEAST_64, _SHOWS_64 = 2.0**1000, 2.0**-750, -(2.0**90)
+_HOLE_64, _LEAST_64, _SHOWS_64 = 2.0**850, 2.0**-600, -(2.0**90)
 _HOLE_32, _LEAST_32, _SHOWS_32 = np.float32(2.0**120), np.float32(2.0**-100), np.float32(-(2.0**16))
 _NORMAL = 2.0**-1000
 
