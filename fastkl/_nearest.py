@@ -2,6 +2,11 @@
 
 Tiles of nearly exact divergences come and go; of each row of x those stay that may be among the k smallest, as far as
 the bound of their errors tells. What stays in the end is computed directly and put in order.
+
+Bounds from merged bins, whose divergence is smaller, or from Pinsker's inequality are not used. Of 3000 histograms of
+image patches, 256 bins merged to 32 leave 3 % of the pairs for 10 neighbours, of scans of digits 64 bins merged to 16
+leave 19 %, of random histograms all; a pair by itself takes 20 times its share of a product. Even the first would
+gain less than half of the time, if the cutoffs were known from the start.
 """
 
 import threading
