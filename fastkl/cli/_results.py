@@ -3,7 +3,7 @@
 import os
 import secrets
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -30,8 +30,8 @@ def open_results(target: Path | None, *, force: bool, inputs: Sequence[Path]) ->
     if target is None:
         yield _Lines(sys.stdout.write)
         return
-    writer = _writer(target)
-    _check_target(target, force, inputs)
+    writer = _WRITERS[suffix_of(target, tuple(_WRITERS))]
+    check_target(target, force, inputs)
     with complete_or_absent(target, force) as file:
         yield writer(file)
 
@@ -51,7 +51,8 @@ def complete_or_absent(target: Path, force: bool) -> Iterator[BinaryIO]:
         partial.unlink(missing_ok=True)
 
 
-def _check_target(target: Path, force: bool, inputs: Sequence[Path]) -> None:
+def check_target(target: Path, force: bool, inputs: Sequence[Path]) -> None:
+    """Raise UsageError where no result may be put."""
     if not target.parent.is_dir():
         raise UsageError(f"{target.parent} is not a folder")
     if target.is_dir():
@@ -102,8 +103,45 @@ def _csv(file: BinaryIO) -> Results:
 _WRITERS: dict[str, Callable[[BinaryIO], Results]] = {".npy": _Npy, ".csv": _csv}
 
 
-def _writer(target: Path) -> Callable[[BinaryIO], Results]:
-    try:
-        return _WRITERS[target.suffix.lower()]
-    except KeyError:
-        raise UsageError(f"{target}: results go to files that end in {' or '.join(_WRITERS)}") from None
+def suffix_of(target: Path, accepted: tuple[str, ...]) -> str:
+    """The suffix of a file to write, which must be one of those."""
+    suffix = target.suffix.lower()
+    if suffix not in accepted:
+        raise UsageError(f"{target}: results go to files that end in {' or '.join(accepted)}")
+    return suffix
+
+
+def mapped_npy(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """An array in the new .npy file, for which there is room on disk: without, writing to a map is a fatal signal."""
+    _Npy(file).begin(shape, dtype)
+    start = file.tell()
+    size = start + dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+    file.flush()
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+    else:  # macOS, Windows
+        file.truncate(size)
+    if 0 in shape:
+        return np.empty(shape, dtype)
+    return np.memmap(file.name, dtype, "r+", start, shape)
+
+
+class Table:
+    """Lines of numbers with commas between them, each in the fewest digits that read back as the same bits."""
+
+    def __init__(self, put: Callable[[str], object]) -> None:
+        self.put = put
+
+    def write(self, cells: Iterable[Any]) -> None:
+        """Add a line."""
+        self.put(",".join(map(str, cells)) + "\n")
+
+
+@contextmanager
+def open_table(target: Path | None, force: bool) -> Iterator[Table]:
+    """A table in a file, complete or absent, or on stdout."""
+    if target is None:
+        yield Table(sys.stdout.write)
+        return
+    with complete_or_absent(target, force) as file:
+        yield Table(lambda text: file.write(text.encode("ascii")))

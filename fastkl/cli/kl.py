@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastkl import _check
 from fastkl._progress import Progress
-from fastkl.cli._command import CommandError, number
+from fastkl.cli._command import CommandError
+from fastkl.cli._options import add_divergence_options, add_output_options
 from fastkl.cli._pairs import Index, Pairs
 from fastkl.cli._results import Results, open_results
 from fastkl.cli._sources import check_format, open_numbers
@@ -49,22 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `fastkl.kl_divergence`, and where the result goes."""
     parser.description, parser.epilog = _DESCRIPTION, _EXAMPLES
     add = parser.add_argument
-    base = number(float, _check.check_base, "a positive number other than 1")
-    count = number(int, _check.check_threads, "a whole number >= 1")
-    pseudocount = number(float, _check.check_pseudocount, "a finite number >= 0")
     add("p", metavar="P", type=Path, help="the histograms P, .npy or .csv")
     add("q", metavar="Q", type=Path, help="the histograms Q, as many, or one")
-    add("-o", "--output", metavar="OUT", type=Path, help="write to this .npy or .csv file (default: print)")
-    add("--force", action="store_true", help="replace OUT if it exists")
+    add_output_options(parser, ".npy or .csv")
     add("--axis", type=int, default=-1, metavar="N", help="the axis of the bins (default: -1, the last)")
-    add("--base", type=base, metavar="B", help="base of the logarithm; 2: bits (default: e)")
-    add("--no-normalize", dest="normalize", action="store_false", help="generalised: sum p log(p/q) - p + q")
+    add_divergence_options(parser, "generalised: sum p log(p/q) - p + q")
     add("--weights", type=Path, metavar="FILE", help="one weight for each bin, .npy or .csv: bin widths, say")
-    add("--pseudocount", type=pseudocount, default=0.0, metavar="C", help="added to every bin (default: 0)")
-    add("--on-invalid", choices=("raise", "nan"), default="raise", help="error (default) or nan")
-    add("--dtype", choices=("float64", "float32"), help="of the result (default: float32 if P and Q are)")
-    add("--threads", type=count, metavar="N", help="the most threads to use (default: all CPUs)")
-    add("--quiet", action="store_true", help="no progress bar")
 
 
 def run(args: argparse.Namespace) -> int:
