@@ -2,7 +2,7 @@
 
 ::
 
-    jobs      the table of what is measured        peers    who can do it
+    jobs      the table of what is measured        peers    who can do it; pairs, the same of all pairs
     measure   runs a job, memory in a new process  floor    the least possible time
     rounds    times calls in turn                  case     the question and the true answer
     report    prints what was measured             machine  where it was measured
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     positive, count = number(float, _check_positive, "above zero"), number(int, check_threads, "a whole number >= 1")
-    add("--suite", default="rows", help="the table of jobs (default: rows)")
+    add("--suite", default="rows", help="the table of jobs: rows (default), divergences or pairs")
     add("--jobs", default="*", metavar="PATTERN", help="only jobs whose names match")
     add("--quick", action="store_true", help="a quarter of the data and of the time")
     add("--scale", type=positive, metavar="X", help="this part of each job's data (default: 1)")

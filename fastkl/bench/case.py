@@ -29,6 +29,11 @@ class Case:
         return int(np.broadcast(self.p, self.q).size)
 
     @property
+    def output_bytes(self) -> int:
+        """Those of the answer."""
+        return self.items // int(self.q.shape[-1]) * 8
+
+    @property
     def is_sparse(self) -> bool:
         """True where p is a sparse array of rows and q one dense row."""
         return not isinstance(self.p, np.ndarray)

@@ -84,6 +84,25 @@ def overlapping(rows: int, bins: int, dtype: str) -> tuple[_Array, _Array]:
     return p.reshape(rows, bins), q.reshape(rows, bins)
 
 
+def near_pairs(rows: int, bins: int, dtype: str) -> tuple[_Array, _Array]:
+    """Counts of equal totals: each row of q is that of p with some moved, the first ones few, the last ones nearly all.
+
+    Totals are powers of two, so that the shares are exact, and divergences of equal numbers go from 1e-19 to 1.
+    """
+    p = np.random.default_rng(17).integers(1 << 41, 1 << 43, (rows, bins))
+    p[:, 0] += (1 << 52) - p.sum(1)
+    steps = (1 << 41) // 2.0 ** np.linspace(27, 0.01, rows)
+    moved = np.tile([1, -1], bins // 2)[: bins - 1 - (bins - 1) % 2]
+    q = p.copy()
+    q[:, 1 : 1 + len(moved)] += steps.astype(np.int64)[:, None] * moved
+    return p.astype(dtype), q.astype(dtype)
+
+
+def queries_and_base(rows: int, bins: int, dtype: str) -> tuple[_Array, _Array]:
+    """Ten times as many rows of q as of p."""
+    return positive(rows, bins, dtype, 18), positive(10 * rows, bins, dtype, 19)
+
+
 def two_logits(rows: int, bins: int, dtype: str) -> tuple[_Array, _Array]:
     """p and q of normally distributed logits, in the memory order of a model's output."""
     p, q = (np.random.default_rng(seed).standard_normal((rows, bins), np.dtype(dtype)) for seed in (13, 14))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -9,6 +10,17 @@ import numpy.typing as npt
 
 from fastkl.bench import data
 from fastkl.bench.case import Case
+from fastkl.bench.pairs import (
+    BY_HAND,
+    CDIST_CALLABLE,
+    CDIST_JS,
+    DIRECT_PAIRS,
+    FASTKL_PAIRS,
+    NUMKONG_PAIRS,
+    PRODUCT,
+    RTOL_PAIRS,
+    PairsCase,
+)
 from fastkl.bench.peers import (
     DENSE_SLICES,
     FASTKL,
@@ -57,6 +69,7 @@ class Job:
     unit: Literal["bin", "call"] = "bin"
     measured: Literal["time", "memory", "growth"] = "time"
     divergence: str = "kl"
+    form: Callable[..., Case] = Case
     reference: str = SCIPY.name  # whose time is given as a multiple of fastkl's
 
     def scaled(self, scale: float) -> "Job":
@@ -68,7 +81,7 @@ class Job:
     def case(self, threads: int) -> Case:
         """The job's data, made anew."""
         p, q = self.make(self.rows, self.bins, self.dtype)
-        return Case(p, q, threads, self.normalize, self.axis, self.has_zeros, self.divergence)
+        return self.form(p, q, threads, self.normalize, self.axis, self.has_zeros, self.divergence)
 
 
 def _on_one_thread(case: Case) -> Case:
@@ -84,7 +97,7 @@ def _one_direction(case: Case) -> Case:
 
 
 def _dense(case: Case) -> Case:
-    rows, bins = case.q.shape
+    rows, bins = case.q.shape[-2:]
     p, q = data.two_positive(rows, bins, case.q.dtype.name)
     return replace(case, p=p, q=q, has_zeros=False)
 
@@ -196,4 +209,82 @@ DIVERGENCES = (
     ),
 )  # fmt: skip
 
-SUITES = {"rows": ROWS, "divergences": DIVERGENCES}
+
+def _pairs(
+    name: str,
+    about: str,
+    shape: tuple[int, int],
+    targets: tuple[Target, ...],
+    peers: tuple[Peer, ...] = (),
+    dtype: str = "float64",
+    make: Callable[[int, int, str], tuple[_Array, _Array]] = data.two_positive,
+    **options: Any,
+) -> Job:
+    peers = (PRODUCT, FASTKL_PAIRS, *peers)
+    given: dict[str, Any] = {"form": PairsCase, "reference": PRODUCT.name, "has_zeros": make is data.half_zero}
+    return Job(name, about, *shape, dtype, make, True, targets, peers, **given | options)
+
+
+_PRODUCT = f"{PRODUCT.name} / fastkl"
+_NEAREST = partial(PairsCase, k=10)
+
+PAIRS = (
+    _pairs(
+        "pairs", "all pairs", (4000, 256),
+        (
+            Target(_PRODUCT, 0.75), Target(f"{CDIST_CALLABLE.name} / fastkl", 800),
+            Target(f"{NUMKONG_PAIRS.name} / fastkl", 15), Target("error of fastkl", 1e-9, at_most=True),
+        ),
+        (BY_HAND, CDIST_CALLABLE, NUMKONG_PAIRS),
+    ),
+    _pairs(
+        "pairs-float32", "all pairs", (4000, 256),
+        (Target(_PRODUCT, 0.6), Target("error of fastkl", 1e-4, at_most=True)), (BY_HAND,), "float32",
+    ),
+    _pairs(
+        "pairs-half-zero", "all pairs, half of the bins zero", (4000, 256),
+        (Target("fastkl / fastkl, dense", 1.6, at_most=True),), (FASTKL_PAIRS.on("dense", _dense),),
+        make=data.half_zero,
+    ),
+    _pairs(
+        "pairs-near", "all pairs, divergences from 1e-19 to 1", (500, 256),
+        (
+            Target("error of fastkl", 1e-9, at_most=True), Target(f"error of {RTOL_PAIRS.name}", 1e-13, at_most=True),
+            Target(f"error of {DIRECT_PAIRS.name}", 1e-13, at_most=True),
+        ),
+        (RTOL_PAIRS, DIRECT_PAIRS, BY_HAND), make=data.near_pairs,
+    ),
+    _pairs(
+        "pairs-js", "all pairs, Jensen-Shannon divergence", (2000, 256), (Target(f"{CDIST_JS.name} / fastkl", 20),),
+        (CDIST_JS,), divergence="js",
+    ),
+    _pairs("pairs-jeffreys", "all pairs, Jeffreys divergence", (4000, 256), (), divergence="jeffreys"),
+    _pairs("pairs-few-rows", "all pairs of few rows", (500, 256), (Target(_PRODUCT, 0.5),)),
+    _pairs("pairs-many-rows", "all pairs of many rows", (12_000, 256), (Target(_PRODUCT, 0.75),)),
+    _pairs("pairs-few-bins", "all pairs of short rows", (4000, 32), (Target(_PRODUCT, 0.5),)),
+    _pairs("pairs-many-bins", "all pairs of long rows", (2000, 4096), (Target(_PRODUCT, 0.75),)),
+    _pairs("pairs-long-rows", "all pairs of few very long rows", (500, 65_536), (Target(_PRODUCT, 0.5),)),
+    _pairs(
+        "nearest", "the 10 nearest of ten times as many rows", (20_000, 256),
+        (Target(_PRODUCT, 0.6), Target("error of fastkl", 1e-13, at_most=True)),
+        make=data.queries_and_base, form=_NEAREST,
+    ),
+    _pairs(
+        "nearest-memory", "the 10 nearest of ten times as many rows", (20_000, 256),
+        (
+            Target("MB beyond inputs and output, by tracemalloc", 512, at_most=True),
+            Target("MB beyond inputs and output, of the process", 512, at_most=True),
+        ),
+        make=data.queries_and_base, form=_NEAREST, measured="memory",
+    ),
+    _pairs(
+        "pairs-memory", "all pairs", (12_000, 256),
+        (
+            Target("MB beyond inputs and output, by tracemalloc", 256, at_most=True),
+            Target("MB beyond inputs and output, of the process", 256, at_most=True),
+        ),
+        measured="memory",
+    ),
+)  # fmt: skip
+
+SUITES = {"rows": ROWS, "divergences": DIVERGENCES, "pairs": PAIRS}

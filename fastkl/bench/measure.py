@@ -16,6 +16,7 @@ import numpy as np
 from fastkl.bench.case import Case
 from fastkl.bench.jobs import Job
 from fastkl.bench.machine import Others
+from fastkl.bench.pairs import PairsCase
 from fastkl.bench.peers import FASTKL, FLOOR, Peer, Unsuitable
 from fastkl.bench.rounds import Runner, paired_ratio, play, runner_of
 from fastkl.bench.truth import Truth
@@ -105,7 +106,7 @@ _Values = dict[str, tuple[float | None, float | None]]
 def _time(job: Job, settings: Settings, result: Result) -> _Values:
     whole = job.case(settings.threads)
     cases: dict[Callable[[Case], Case], Case] = {}
-    truths: dict[Case, Truth] = {}
+    truths: dict[Case, Callable[[Any], float | None]] = {}
     runners: dict[str, Runner] = {}
     for peer in job.peers:
         row = Row(peer.name)
@@ -129,8 +130,8 @@ def _time(job: Job, settings: Settings, result: Result) -> _Values:
             continue
         if peer.rtol is not None:
             if case not in truths:
-                truths[case] = Truth(case)
-            row.error = truths[case].error_of(answer)
+                truths[case] = case.truth() if isinstance(case, PairsCase) else Truth(case).error_of
+            row.error = truths[case](answer)
             if row.error == math.inf:  # which JSON can't say
                 row.error, row.note = None, "not finite where the divergence is, or the reverse"
         runners[peer.name] = runner_of(call, case.items if job.unit == "bin" else 1)
@@ -144,6 +145,7 @@ def _time(job: Job, settings: Settings, result: Result) -> _Values:
             row.scipy_ratio = _ratio(runners.get(job.reference), runner)
     fastkl = runners[FASTKL.name].times.values()
     values: _Values = {"fastkl, us per call": (statistics.median(fastkl) / 1e3, min(fastkl) / 1e3)}
+    values |= {f"error of {row.name}": (row.error, None) for row in result.lines}
     for target in job.targets:
         above, _, below = target.figure.partition(" / ")
         if above in runners and below in runners:

@@ -5,8 +5,6 @@ import sys
 import tracemalloc
 from pathlib import Path
 
-import numpy as np
-
 from fastkl.bench.jobs import SUITES
 from fastkl.bench.peers import FASTKL
 
@@ -15,9 +13,10 @@ def measure(name: str, scale: float, threads: int) -> dict[str, float]:
     """MB beyond inputs and output, as the system saw it, where it tells, and as Python's allocators did."""
     job = next(job for jobs in SUITES.values() for job in jobs if job.name == name)
     case = job.scaled(scale).case(threads)
-    call, output = FASTKL.bind(case), case.items // job.bins * np.dtype(np.float64).itemsize
+    fastkl = next((peer for peer in job.peers if peer.name == FASTKL.name), FASTKL)
+    call, output = fastkl.bind(case), case.output_bytes
     # Compiling takes a hundred MB, and what it leaves in the heap would hide later needs: tracemalloc sees those.
-    FASTKL.bind(case.head(1 << 12))()
+    fastkl.bind(case.head(1 << 12))()
     figures = {}
     if _forget_peak():
         before = _status("VmRSS")

@@ -63,7 +63,8 @@ def _figure(figure: dict[str, Any]) -> str:
     if figure["value"] is None:
         return f"{figure['name']}: not measured ({target})"
     best = f", {figure['at_best']:.2f} at best" if figure["at_best"] is not None else ""
-    return f"{figure['name']} {figure['value']:.2f}{best} ({target})"
+    value = f"{figure['value']:.0e}" if figure["name"].startswith("error") else f"{figure['value']:.2f}"
+    return f"{figure['name']} {value}{best} ({target})"
 
 
 def is_reached(figure: dict[str, Any]) -> bool:

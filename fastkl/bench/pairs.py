@@ -1,0 +1,178 @@
+"""All pairs and nearest rows: the question, the truth, and who can answer it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastkl._threads import for_each_chunk
+from fastkl.bench.case import Case
+from fastkl.bench.peers import Call, Peer, Unsuitable
+from fastkl.bench.truth import extended_divergence, has_extended_precision, largest_error
+
+_Array = npt.NDArray[Any]
+_ENTRIES = 200  # whose truth is computed
+_ROWS = 2  # of which the nearest are
+_SLAB = 4096  # rows of a product that would not fit the memory
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairsCase(Case):
+    """The divergence of each row of p from each row of q; or of the ``k`` nearest rows of q alone."""
+
+    k: int = 0
+
+    @property
+    def items(self) -> int:
+        """Pairs of bins that are compared."""
+        return len(self.p) * self.q.size
+
+    @property
+    def output_bytes(self) -> int:
+        """Those of the answer."""
+        return len(self.p) * (16 * self.k if self.k else len(self.q) * self.p.itemsize)
+
+    def head(self, items: int) -> "PairsCase":
+        """The first rows of p, with all of q."""
+        return replace(self, p=self.p[: max(1, items // self.q.size)])
+
+    def truth(self) -> Callable[[Any], float | None]:
+        """What tells the largest relative error of an answer, of a sample of it."""
+        return _error_of_nearest(self) if self.k else _error_of_pairs(self)
+
+
+def _error_of_pairs(case: PairsCase) -> Callable[[Any], float | None]:
+    rng = np.random.default_rng(0)
+    i, j = rng.integers(0, len(case.p), _ENTRIES), rng.integers(0, len(case.q), _ENTRIES)
+    i[::2] = j[::2] = np.arange(0, _ENTRIES, 2) // 2 % min(len(case.p), len(case.q))  # where equal rows may be
+    true = np.array([extended_divergence(case.p[a], case.q[b], case) for a, b in zip(i, j, strict=True)])
+
+    def error_of(answer: Any) -> float | None:
+        return largest_error(np.asarray(answer)[i, j], true) if has_extended_precision() else None
+
+    return error_of
+
+
+def _error_of_nearest(case: PairsCase) -> Callable[[Any], float | None]:
+    from scipy.special import rel_entr
+
+    rows = np.linspace(0, len(case.p) - 1, _ROWS).astype(int)
+    q = case.q / case.q.sum(1, keepdims=True)
+    true = []
+    for row in rows:
+        p = case.p[row] / case.p[row].sum()
+        rough = np.concatenate([rel_entr(p, q[s : s + _SLAB]).sum(1) for s in range(0, len(q), _SLAB)])
+        few = np.argsort(rough)[: 2 * case.k]
+        true.append(sorted(extended_divergence(case.p[row], case.q[j], case) for j in few)[: case.k])
+
+    def error_of(answer: Any) -> float | None:
+        return largest_error(answer[0][rows], np.array(true)) if has_extended_precision() else None
+
+    return error_of
+
+
+def _fastkl(case: Case, **options: Any) -> Call:
+    import fastkl
+
+    assert isinstance(case, PairsCase)
+    p, q = case.p, case.q
+    options |= {"divergence": case.divergence, "normalize": case.normalize, "threads": case.threads}
+    if case.k:
+        return lambda: fastkl.nearest(p, q, case.k, **options)
+    return lambda: fastkl.pairwise(p, q, **options)
+
+
+def _product(case: Case) -> Call:
+    from threadpoolctl import threadpool_limits
+
+    assert isinstance(case, PairsCase)
+    p, q = case.p, case.q
+
+    def call() -> Any:
+        with threadpool_limits(case.threads, user_api="blas"):
+            if not case.k:
+                return p @ q.T
+            slab = np.empty((_SLAB, len(q)), p.dtype)
+            for start in range(0, len(p), _SLAB):
+                part = p[start : start + _SLAB]
+                np.matmul(part, q.T, out=slab[: len(part)])
+            return slab
+
+    return call
+
+
+def _by_hand(case: Case) -> Call:
+    if case.has_zeros:
+        raise Unsuitable("is NaN where a bin is zero")
+
+    def call() -> Any:
+        p, q = (x / x.sum(1, keepdims=True) for x in (case.p, case.q))
+        return (p * np.log(p)).sum(1)[:, None] - p @ np.log(q).T
+
+    return call
+
+
+def _cdist(metric: Any) -> Callable[[Case], Call]:
+    def bind(case: Case) -> Call:
+        from scipy.spatial.distance import cdist
+
+        p, q = (x / x.sum(1, keepdims=True) for x in (case.p, case.q))
+        if metric == "jensenshannon":
+            return lambda: cdist(p, q, metric) ** 2
+        return lambda: cdist(p, q, metric)
+
+    return bind
+
+
+def _rel_entr(p: _Array, q: _Array) -> Any:
+    from scipy.special import rel_entr
+
+    return rel_entr(p, q).sum()
+
+
+def _numkong(case: Case) -> Call:
+    import numkong
+
+    if case.has_zeros:
+        raise Unsuitable("is finite where the divergence is not")
+    p, q = (x / x.sum(1, keepdims=True) for x in (case.p, case.q))
+    out = np.empty((len(p), len(q)))
+    step = math.ceil(len(p) / case.threads)
+
+    def part(k: int) -> None:
+        rows = slice(k * step, (k + 1) * step)
+        if len(p[rows]):
+            out[rows] = numkong.cdist(p[rows], q, "kullbackleibler")
+
+    def call() -> Any:
+        for_each_chunk(part, case.threads, case.threads)
+        return out
+
+    return call
+
+
+def few_rows(case: Case) -> Case:
+    """As much as a loop in Python gets."""
+    return case.head(case.q.size * 8)
+
+
+def _some_rows(case: Case) -> Case:
+    return case.head(case.q.size * 200)
+
+
+def _exactly(**options: Any) -> Callable[[Case], Call]:
+    return lambda case: _fastkl(case, **options)
+
+
+FASTKL_PAIRS = Peer("fastkl", _fastkl, "fastkl", rtol=(1e-9, 1e-4))
+RTOL_PAIRS = Peer("fastkl, rtol=1e-13", _exactly(rtol=1e-13), "fastkl", rtol=(1e-13, 1e-4))
+DIRECT_PAIRS = Peer("fastkl, direct", _exactly(method="direct"), "fastkl", rtol=(1e-13, 1e-4))
+PRODUCT = Peer("bare product", _product, "numpy", rtol=None)
+# Near 0 it has no correct digit.
+BY_HAND = Peer("numpy, h - p log q", _by_hand, "numpy", rtol=(math.inf, math.inf))
+CDIST_CALLABLE = Peer("cdist of rel_entr", _cdist(_rel_entr), "scipy", few_rows, (1e-6, 1e-2))
+CDIST_JS = Peer("cdist jensenshannon", _cdist("jensenshannon"), "scipy", few_rows, (1e-6, 1e-2))
+NUMKONG_PAIRS = Peer("numkong cdist", _numkong, "numkong", _some_rows, (1e-5, 0.1))
