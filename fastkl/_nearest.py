@@ -55,10 +55,10 @@ def _offer_panel(tiles: Tiles, blocks: "list[_Block]", panel: Panel, progress: P
 
     def offer(n: int) -> None:
         block, group = tasks[n]
-        side = tiles.block(block.rows)
-        for part in group:
-            block.offer(*tiles.nearly(block.rows, side, part, panel), part.start)
-            progress.advance((block.rows.stop - block.rows.start) * (part.stop - part.start))
+        with tiles.block(block.rows) as side:
+            for part in group:
+                block.offer(*tiles.nearly(block.rows, side, part, panel), part.start)
+                progress.advance((block.rows.stop - block.rows.start) * (part.stop - part.start))
 
     for_each_chunk(offer, len(tasks), tiles.threads)
 

@@ -24,19 +24,21 @@ def fill(tiles: Tiles, out: _Array, shown: bool) -> None:
 def _fill_panel(tiles: Tiles, panel: Panel, rows: slice, out: _Array, progress: Progress) -> None:
     columns = tiles.tiles_of(rows)
     groups = [columns[k : k + _TILES_IN_TASK] for k in range(0, len(columns), _TILES_IN_TASK)]
-    tasks = [(block, group) for block in tiles.blocks() for group in groups]
+    # Neighbouring tasks are of different rows: new pages of ``out`` come slowly where threads ask for the same.
+    tasks = [(block, group) for group in groups for block in tiles.blocks()]
     is_mirrored = tiles.y is tiles.x and tiles.ask.plan.is_symmetric
 
     def work(k: int) -> None:
         block, group = tasks[k]
         wanted = [part for part in group if not (is_mirrored and part.stop <= block.start)]
-        side = tiles.block(block) if wanted else None
-        for part in wanted:
-            tile = tiles.exact(block, side, part, panel)
-            if is_mirrored:
-                _write_mirrored(tile, out, block, part)
-            else:
-                _write(tile, out[block, part])
+        if wanted:
+            with tiles.block(block) as side:
+                for part in wanted:
+                    tile = tiles.exact(block, side, part, panel)
+                    if is_mirrored:
+                        _write_mirrored(tile, out, block, part)
+                    else:
+                        _write(tile, out[block, part])
         progress.advance((block.stop - block.start) * sum(part.stop - part.start for part in group))
 
     for_each_chunk(work, len(tasks), tiles.threads)

@@ -128,16 +128,18 @@ class Product:
         e = self.error
         return e + (1 + 2 * e) * e / (rtol - 2 * e) if rtol > 4 * e else math.inf
 
-    def side(self, count: int) -> Side:
-        """Room for the factors of so many rows."""
+    def side(self, count: int, room: Side | None) -> Side:
+        """Room for the factors of so many rows, that of another side if it fits: new memory takes time to come."""
         padded = -(-count // _ROWS) * _ROWS
-        factors = [np.empty((padded, self.bins), self.precision) for _ in self.plan.terms]
-        for factor in factors:
+        if room is None or len(room.totals) != padded:
+            factors = [np.empty((padded, self.bins), self.precision) for _ in self.plan.terms]
+            addends, doubts = np.empty((2, padded), self.precision)
+            room = Side(factors, addends, doubts, np.empty(padded))
+        for factor in room.factors:
             factor[count:] = 0
         # What fills up a tile is never in doubt.
-        return Side(
-            factors, np.zeros(padded, self.precision), np.full(padded, -np.inf, self.precision), np.ones(padded)
-        )
+        room.addends[count:], room.doubts[count:], room.totals[count:] = 0.0, -np.inf, 1.0
+        return room
 
     def fill(self, side: Side, index: int, first: int, rows: npt.NDArray[np.float64], spread: _Array) -> None:
         """Fill the side of x, or of y, from its row ``first`` on. ``spread`` is h of the rows, NaN for invalid ones."""

@@ -1,6 +1,8 @@
 """The matrix of all pairs, tile by tile: by a product, and by the direct kernel where that is not exact enough."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,10 +18,11 @@ from fastkl._threads import for_each_chunk
 _Array = npt.NDArray[Any]
 _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
-TILE = 512  # rows of x, and of y: 2 MiB of divergences
-_PANEL = 1 << 23  # numbers in a factor of the rows of y that are held together
-_BLOCK = 1 << 21  # numbers in a factor of the rows of x that are held by a thread
-_READ = 1 << 18  # bins read together
+TILE = 512  # rows of x, and of y
+_PANEL = 1 << 24  # numbers in the factors of the rows of y that are held together
+_BLOCK = 1 << 22  # the same of x, for each thread
+_BLOCKS, _FEWEST = 8, 64  # of few rows of x there are so many blocks, of so many rows at least, to be shared by threads
+_READ = 1 << 16  # bins read together
 # Longer rows are only compared directly: so few of them fit the memory that a product is no faster.
 _MOST_BINS = 1 << 19
 # Where more than this part of a tile is in doubt all of it is computed anew, and not pair by pair.
@@ -40,7 +43,7 @@ class Ask(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """Rows of y from ``first`` on, ready to meet those of x."""
+    """Rows of y from ``first`` on, ready to meet those of x until the next panel is made ready."""
 
     first: int
     last: int
@@ -61,8 +64,11 @@ class Tiles:
         self.product = self._product(ask.precision)
         # For tiles of which single precision leaves too much.
         self.finer = self._product(_DOUBLE) if self.product and self.product.precision == _SINGLE else None
-        self.block_rows, self.panel_rows = (_fitting(numbers // max(x.bins, 1)) for numbers in (_BLOCK, _PANEL))
-        self.block_rows = min(self.block_rows, TILE)
+        bins = max(x.bins, 1) * max(len(ask.plan.terms), 1)
+        self.block_rows, self.panel_rows = _fitting(_BLOCK // bins), _fitting(_PANEL // bins)
+        self.block_rows = min(self.block_rows, TILE, max(_FEWEST, _fitting(x.count // _BLOCKS)))
+        self._panel_room: Side | None = None
+        self._block_rooms: list[Side] = []  # lists are thread-safe enough to put in and take out
 
     def _product(self, precision: np.dtype[Any]) -> Product | None:
         ask = self.ask
@@ -103,15 +109,27 @@ class Tiles:
 
     def panel(self, rows: slice) -> Panel:
         """Rows of y made ready, by all threads."""
-        return Panel(rows.start, rows.stop, self._side(self.product, 1, rows, self.threads) if self.product else None)
+        if self.product:
+            self._panel_room = self._side(self.product, 1, rows, self.threads, self._panel_room)
+        return Panel(rows.start, rows.stop, self._panel_room)
 
-    def block(self, rows: slice) -> Side | None:
+    @contextmanager
+    def block(self, rows: slice) -> Iterator[Side | None]:
         """Rows of x made ready."""
-        return self._side(self.product, 0, rows, 1) if self.product else None
+        if self.product is None:
+            yield None
+            return
+        try:
+            room = self._block_rooms.pop()
+        except IndexError:
+            room = None
+        side = self._side(self.product, 0, rows, 1, room)
+        yield side
+        self._block_rooms.append(side)
 
-    def _side(self, product: Product, index: int, rows: slice, threads: int) -> Side:
+    def _side(self, product: Product, index: int, rows: slice, threads: int, room: Side | None = None) -> Side:
         matrix, spread = (self.y, self.y_spread) if index else (self.x, self.x_spread)
-        side = product.side(rows.stop - rows.start)
+        side = product.side(rows.stop - rows.start, room)
         reads = parts(rows.start, rows.stop, max(1, _READ // matrix.bins))
 
         def fill(k: int) -> None:

@@ -93,7 +93,7 @@ def pairwise(
 
     Notes
     -----
-    At most 256 MB are used beside the arguments and the result, on up to 8 threads.
+    At most 256 MB are used beside the arguments and the result, on up to 4 threads.
 
     References
     ----------
@@ -177,7 +177,7 @@ def nearest(
 
     Notes
     -----
-    At most 512 MB are used beside the arguments and the result, on up to 8 threads, for k up to 1000.
+    At most 512 MB are used beside the arguments and the result, on up to 4 threads, for k up to 1000.
 
     References
     ----------

@@ -16,7 +16,7 @@ from fastkl.bench.peers import Call
 # Calls shorter than this are repeated until they take as long: a clock is worth a microsecond.
 _SHORTEST = 0.004
 _FEWEST_ROUNDS = 3
-_QUIET = 0.003
+_QUIET = 0.012  # the CPU time of other threads is told in steps of up to 4 ms
 _AWAKE = 0.02
 
 
@@ -61,7 +61,7 @@ def play(runners: list[Runner], seconds: float, threads: int) -> None:
 def _prepare(threads: int) -> None:
     """Leave nothing of the contestant before: wait for its threads, then wake all CPUs.
 
-    JAX was seen to keep all CPUs busy for 0.1 s after its result was there; and a virtual CPU that has slept came back
+    JAX and OpenBLAS were seen to keep CPUs busy for 0.1 s after the result was there; and a virtual CPU that has slept came back
     15 ms late, so that both threads of a call ran on the other one.
     """
     patience = time.perf_counter() + 1
