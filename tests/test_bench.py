@@ -20,9 +20,10 @@ import pytest
 from fastkl.bench import data, jobs, report
 from fastkl.bench.case import Case
 from fastkl.bench.machine import Others
+from fastkl.bench.pairs import PairsCase
 from fastkl.bench.peers import KL, Unsuitable
 from fastkl.bench.rounds import Runner, paired_ratio, play
-from fastkl.bench.truth import Truth
+from fastkl.bench.truth import Truth, extended_divergence, has_extended_precision
 from fastkl.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -76,6 +77,35 @@ def test_cpu_time_of_other_processes_is_told_from_our_own() -> None:
     if alone is not None and disturbed is not None:
         assert 0 <= alone <= 1
         assert 0 < disturbed <= 1
+
+
+@pytest.mark.parametrize(("suite", "scale"), [("divergences", "5e-4"), ("pairs", "0.006")])
+def test_the_other_suites_run(suite: str, scale: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figures = tmp_path / "figures.json"
+    assert main(["bench", "--suite", suite, "--scale", scale, "--seconds", "1e-4", "--json", str(figures)]) == 0
+    text, stored = capsys.readouterr().out, json.loads(figures.read_text())
+    assert [job["name"] for job in stored["jobs"]] == [job.name for job in jobs.SUITES[suite]]
+    for job in jobs.SUITES[suite]:
+        section = text.split(f"\n{job.name}: ")[1].split("\n\n")[0]
+        for target in job.targets:
+            assert f"-> {target.figure}" in section
+    peers = {peer.name: peer for job in jobs.SUITES[suite] for peer in job.peers}
+    for job in stored["jobs"]:
+        for line in job["lines"]:
+            if line["error"] is not None:
+                single = job["dtype"] == "float32"
+                assert line["error"] < peers[line["name"]].rtol[single], (job["name"], line["name"])
+
+
+def test_truth_of_near_rows_agrees_with_mpmath() -> None:
+    p, q = data.near_pairs(20, 64, "float64")
+    case = PairsCase(p, q, 1, True)
+    for i in range(20):
+        with mpmath.workdps(50):
+            terms = [a * mpmath.log(mpmath.mpf(a) / b) for a, b in zip(p[i].tolist(), q[i].tolist(), strict=True)]
+            true = mpmath.fsum(terms) / mpmath.fsum(p[i].tolist())
+            found = extended_divergence(p[i], q[i], case)
+            assert not has_extended_precision() or abs(mpmath.mpf(float(found)) / true - 1) < 1e-15
 
 
 def test_fastkl_is_exact_in_every_job(session: tuple[str, dict[str, Any]]) -> None:

@@ -61,8 +61,8 @@ def play(runners: list[Runner], seconds: float, threads: int) -> None:
 def _prepare(threads: int) -> None:
     """Leave nothing of the contestant before: wait for its threads, then wake all CPUs.
 
-    JAX and OpenBLAS were seen to keep CPUs busy for 0.1 s after the result was there; and a virtual CPU that has slept came back
-    15 ms late, so that both threads of a call ran on the other one.
+    JAX and OpenBLAS were seen to keep CPUs busy for 0.1 s after the result was there; and a virtual CPU that has slept
+    came back 15 ms late, so that both threads of a call ran on the other one.
     """
     patience = time.perf_counter() + 1
     while time.perf_counter() < patience:
