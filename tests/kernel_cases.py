@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from functions import FUNCTIONS
 from reference import ORDERS
 from samples import PAIRS
@@ -26,6 +27,8 @@ def cases() -> Iterator[tuple[str, Any]]:
             yield from _columns(name)
         yield from _layouts()
         yield from _dtypes()
+        yield from _sparse_rows()
+        yield from _all_pairs()
 
 
 def _rows_of_all_kinds(name: str) -> Iterator[tuple[str, Any]]:
@@ -109,6 +112,44 @@ def _dtypes() -> Iterator[tuple[str, Any]]:
                     fastkl.kl_divergence(special.astype(dtype), np.ones(5, dtype), on_invalid="nan"),
                 )
     yield "bool", fastkl.kl_divergence(counts % 3 > 0, counts, threads=1)
+
+
+def _sparse_rows() -> Iterator[tuple[str, Any]]:
+    rng = np.random.default_rng(3)
+    p, q = rng.exponential(size=(2, 9, 40)) * (rng.random((2, 9, 40)) < 0.4)
+    p[0], q[1], p[2, 3], q[3, 4], p[4, :] = 0, 0, -1, np.nan, q[4]
+    p[5, 0], q[6, 0], p[7, 39] = 5e-324, 1e300, 1e-200
+    for dtype in ("f8", "f4", "i8"):
+        with np.errstate(all="ignore"):
+            x, y = (np.nan_to_num(rows).astype(dtype) if dtype == "i8" else rows.astype(dtype) for rows in (p, q))
+        sparse = scipy.sparse.csr_array(x), scipy.sparse.csr_array(y)
+        for name in ("kl_divergence", "cross_entropy", "js_divergence"):
+            for normalize in (True, False):
+                for label, left, right in (
+                    ("both", *sparse),
+                    ("q dense", sparse[0], y[8]),
+                    ("p dense", x[8], sparse[1]),
+                ):
+                    for c in (0.0, 0.5):
+                        answer = call(name, left, right, normalize=normalize, pseudocount=c)
+                        yield f"sparse {name} {dtype} {normalize} {label} {c}", answer
+
+
+def _all_pairs() -> Iterator[tuple[str, Any]]:
+    rng = np.random.default_rng(4)
+    x, y = rng.exponential(size=(2, 20, 23)) * (rng.random((2, 20, 23)) < 0.97)
+    x[0], x[1, 1], x[2, 2], x[3, 3], y[4, 4], y[5] = 0, -1, 5e-324, 1e-300, 1e-310, x[6]
+    y[7, :], y[7, 5] = 1e-18, 1.0
+    for divergence in ("kl", "reverse_kl", "jeffreys", "js", "cross_entropy"):
+        for dtype in ("f8", "f4"):
+            for normalize in (True, False):
+                options = {"divergence": divergence, "normalize": normalize, "on_invalid": "nan", "threads": 1}
+                a, b = x.astype(dtype), y.astype(dtype)
+                label = f"{divergence} {dtype} {normalize}"
+                yield f"pairwise {label}", fastkl.pairwise(a, b, **options)
+                divergences, indices = fastkl.nearest(a, np.tile(b, (20, 1)), 7, **options)
+                yield f"nearest {label}", divergences
+                yield f"indices {label}", indices
 
 
 if __name__ == "__main__":

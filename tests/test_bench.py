@@ -17,7 +17,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from fastkl.bench import data, jobs, report
+from fastkl.bench import data, jobs, report, rounds
 from fastkl.bench.case import Case
 from fastkl.bench.machine import Others
 from fastkl.bench.pairs import PairsCase
@@ -80,8 +80,11 @@ def test_cpu_time_of_other_processes_is_told_from_our_own() -> None:
 
 
 @pytest.mark.parametrize(("suite", "scale"), [("divergences", "5e-4"), ("pairs", "0.006")])
-def test_the_other_suites_run(suite: str, scale: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_other_suites_run(
+    suite: str, scale: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     figures = tmp_path / "figures.json"
+    monkeypatch.setattr(rounds, "_prepare", lambda threads: None)  # which waits for quiet
     assert main(["bench", "--suite", suite, "--scale", scale, "--seconds", "1e-4", "--json", str(figures)]) == 0
     text, stored = capsys.readouterr().out, json.loads(figures.read_text())
     assert [job["name"] for job in stored["jobs"]] == [job.name for job in jobs.SUITES[suite]]

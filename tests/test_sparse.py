@@ -1,5 +1,6 @@
 """Rows of scipy.sparse give what the same rows give when they are dense, in time and memory of what they store."""
 
+import math
 import tracemalloc
 
 import numpy as np
@@ -85,6 +86,35 @@ def test_indices_of_64_bits_unsorted_and_twice_and_zeros_that_are_stored():
         np.testing.assert_array_equal(p.indices, indices)
 
 
+@pytest.mark.parametrize("order", [slice(None, None, 2), slice(None, None, -1)])
+def test_arrays_of_a_matrix_that_are_no_contiguous_ones(order):
+    p = sp.csr_array(counts(6, 12, 0.5, 18))
+    steps = abs(order.step)
+    arrays = []
+    for array in (p.data, p.indices):
+        spaced = np.full(len(array) * steps, 1, array.dtype)  # what lies between is a bin too
+        spaced[order] = array
+        arrays.append(spaced[order])
+    spaced = sp.csr_array((*arrays, p.indptr), shape=p.shape, copy=False)
+    assert spaced.data.strides[0] == order.step * 8
+    q = np.arange(1.0, 13)
+    assert_same(fastkl.kl_divergence(spaced, q), fastkl.kl_divergence(p.toarray(), q))
+    assert_same(fastkl.js_divergence(spaced, p[::-1]), fastkl.js_divergence(p.toarray(), p.toarray()[::-1]))
+
+
+@pytest.mark.parametrize("dtype", [">f8", ">f4", ">i4", "float16"])
+@pytest.mark.parametrize("form", [sp.csr_array, sp.csc_array])
+def test_types_that_scipy_holds_but_does_not_compute_with(form, dtype):
+    p, q = counts(6, 12, 0.5, 19, "float32"), np.arange(1.0, 13)
+    held = form(p)
+    held = form((held.data.astype(dtype), held.indices, held.indptr), shape=p.shape)
+    assert held.dtype == np.dtype(dtype)
+    assert_same(fastkl.kl_divergence(held, q), fastkl.kl_divergence(p.astype(dtype), q))
+    held.data[0] = -1
+    with pytest.raises(ValueError, match=r"p\[\d\] is not a histogram: bin \d+ is -1"):
+        fastkl.kl_divergence(held, q)
+
+
 @pytest.mark.parametrize("distance", [1e-1, 1e-6, 1e-12])
 def test_near_rows_lose_nothing(distance):
     rng = np.random.default_rng(7)
@@ -118,6 +148,31 @@ def test_what_only_the_dense_row_has_is_never_lost(rest):
     # It is all that the generalised divergence consists of.
     assert fastkl.kl_divergence(p, dense, normalize=False)[0] == pytest.approx(2 * rest, rel=1e-12, abs=0)
     assert fastkl.kl_divergence(dense, p)[0] == np.inf
+
+
+@pytest.mark.parametrize("share", [2e-9, 2e-12, 1e-15])
+def test_a_small_rest_of_many_bins_keeps_its_digits(share):
+    rng = np.random.default_rng(20)
+    dense = rng.random(400_000) * 10.0 ** rng.uniform(-3, 0, 400_000)
+    is_stored = rng.random(400_000) < 0.02
+    dense[~is_stored] *= share * 0.02
+    p = sp.csr_array(np.where(is_stored, dense, 0)[None])
+    rest = math.fsum(dense[~is_stored])
+    assert fastkl.kl_divergence(p, dense, normalize=False)[0] == pytest.approx(rest, rel=2e-15, abs=0)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize(("dtype", "huge"), [("float64", 1.5e308), ("float32", 3e38)])
+@pytest.mark.parametrize("name", ["kl_divergence", "cross_entropy", "js_divergence"])
+def test_what_only_the_dense_row_has_may_sum_to_more_than_its_type_holds(name, dtype, huge, normalize):
+    rng = np.random.default_rng(21)
+    p, q = rng.random((2, 60)).astype(dtype)
+    p[[5, 6, 7]], q[[5, 6, 7]] = 0, huge
+    for x, y in ((p[None], q), (q, p[None])):
+        expected = call(name, x, y, normalize=normalize)
+        a, b = (value if value.ndim == 1 else sp.csr_array(value) for value in (x, y))
+        assert_same(call(name, a, b, normalize=normalize), expected)
+        assert not np.isnan(expected).any()
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -159,6 +214,37 @@ def test_invalid_rows():
         fastkl.kl_divergence(sp.csr_array(np.ones((3, 20))), np.where(np.arange(20) == 2, np.inf, 1))
     assert np.isnan(fastkl.js_divergence(sp.csr_array((2, 20)), q, on_invalid="nan")).all()
     assert fastkl.kl_divergence(sp.csr_array((0, 20)), q).shape == (0,)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("bad", [0.0, -1.0, np.nan, np.inf])
+def test_invalid_rows_are_described_as_dense_ones_are(bad, normalize):
+    good, wrong = counts(4, 12, 0.5, 22), counts(4, 12, 0.5, 23)
+    wrong[2], wrong[2, 7] = 0, bad
+    for x, y in ((wrong, good), (good, wrong), (wrong, good[0]), (good[0], wrong), (good, wrong[2]), (wrong[2], good)):
+        said = [describe(x, y, normalize)]
+        said += [describe(sp.csr_array(x), sp.csr_array(y), normalize)]
+        said += [describe(sp.csr_array(x), y, normalize), describe(x, sp.csr_array(y), normalize)]
+        assert len(set(said)) == 1
+        assert (said[0] == "valid") == (bad == 0 and not normalize)
+
+
+def describe(x, y, normalize):
+    try:
+        fastkl.js_divergence(x, y, normalize=normalize)
+    except ValueError as error:
+        return str(error)
+    return "valid"
+
+
+def test_one_histogram_of_one_dimension():
+    p, q = counts(2, 20, 0.5, 24)
+    for axis in (0, -1):
+        assert_same(fastkl.js_divergence(sp.coo_array(p), q, axis=axis), fastkl.js_divergence(p, q))
+        kept = fastkl.js_divergence(sp.coo_array(p), sp.coo_array(q), axis=axis, keepdims=True)
+        assert_same(kept, fastkl.js_divergence(p, q, keepdims=True))
+    with pytest.raises(ValueError, match="axis 1 is out of bounds for 1 dimension"):
+        fastkl.js_divergence(sp.coo_array(p), q, axis=1)
 
 
 def test_what_is_refused():

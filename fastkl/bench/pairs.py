@@ -14,7 +14,7 @@ from fastkl.bench.peers import Call, Peer, Unsuitable
 from fastkl.bench.truth import extended_divergence, has_extended_precision, largest_error
 
 _Array = npt.NDArray[Any]
-_ENTRIES = 200  # whose truth is computed
+_ENTRIES, _BINS = 200, 1 << 20  # whose truth is computed
 _ROWS = 2  # of which the nearest are
 _SLAB = 4096  # rows of a product that would not fit the memory
 
@@ -46,8 +46,9 @@ class PairsCase(Case):
 
 def _error_of_pairs(case: PairsCase) -> Callable[[Any], float | None]:
     rng = np.random.default_rng(0)
-    i, j = rng.integers(0, len(case.p), _ENTRIES), rng.integers(0, len(case.q), _ENTRIES)
-    i[::2] = j[::2] = np.arange(0, _ENTRIES, 2) // 2 % min(len(case.p), len(case.q))  # where equal rows may be
+    count = max(_ENTRIES // 10, min(_ENTRIES, _BINS // case.q.shape[1]))
+    i, j = rng.integers(0, len(case.p), count), rng.integers(0, len(case.q), count)
+    i[::2] = j[::2] = np.arange(len(i[::2])) * min(len(case.p), len(case.q)) // len(i[::2])  # where equal rows may be
     true = np.array([extended_divergence(case.p[a], case.q[b], case) for a, b in zip(i, j, strict=True)])
 
     def error_of(answer: Any) -> float | None:

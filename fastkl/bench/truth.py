@@ -77,8 +77,10 @@ def extended_divergence(p: _Array, q: _Array, case: Case) -> Any:
 def _kl(x: _Array, y: _Array) -> Any:
     # y ((1 + t) log(1 + t) - t), x = (1 + t) y: by its series where t is small and the digits of the logarithm cancel.
     t = (x - y) / y
-    series = sum((-t) ** k / (k * (k - 1)) for k in range(2, 13))
-    return np.where(abs(t) < 0.01, y * series, np.where(x > 0, x * np.log(x / y) - x, 0) + y)
+    series: Any = _Real(0)
+    for k in range(12, 1, -1):
+        series = _Real(1) / (k * (k - 1)) - t * series
+    return np.where(abs(t) < 0.01, y * t * t * series, np.where(x > 0, x * np.log(x / y) - x, 0) + y)
 
 
 def _js(x: _Array, y: _Array) -> Any:
