@@ -11,6 +11,7 @@ import numpy.typing as npt
 from fastkl.kernels import LARGEST_LOGIT
 
 _Array = npt.NDArray[Any]
+_LEAST_FRACTION = 1e-30
 _BLOCK = 1 << 20  # bins looked at together
 
 
@@ -47,9 +48,10 @@ def check_rtol(rtol: float | None, default: float) -> float:
 
 
 def check_fraction(name: str, value: float) -> float:
-    """``value`` as a float between 0 and 1."""
-    if not (_is_finite(value) and 0 < value < 1):
-        raise ValueError(f"{name} must be a number between 0 and 1, not {value!r}")
+    """``value`` as a float between 0 and 1, and not so near to 0 that bins times it are nothing."""
+    if not (_is_finite(value) and _LEAST_FRACTION <= value < 1):
+        least = f", and at least {_LEAST_FRACTION:g}" if _is_finite(value) and 0 < value < 1 else ""
+        raise ValueError(f"{name} must be a number between 0 and 1{least}, not {value!r}")
     return float(value)
 
 

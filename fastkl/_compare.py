@@ -122,7 +122,7 @@ def _compare_dense(
     if weights is not None:
         _check.check_weights(arrays[-1])
     # Weights and pseudo-counts of more than single precision would be rounded, the smallest to zero.
-    precision = precision_of(arrays, None if dtype is None else result_dtype, question.pseudocount)
+    precision = precision_of(arrays, None if dtype is None else result_dtype, question.fits_single)
     names = list(given)
     moved, axis = bins_last(names, arrays, axis)
     histograms = dict(zip(named, moved, strict=False))

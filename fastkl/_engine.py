@@ -18,6 +18,8 @@ _GROUP = 1 << 26
 # A thread is worth its start for this many bins.
 _BINS_PER_THREAD = 1 << 17
 _DOUBLE = np.dtype(np.float64)
+# What bins may be multiplied by in single precision, whose range ends soon.
+_LEAST_FACTOR_32 = 2.0**-12
 
 
 class Question(NamedTuple):
@@ -27,6 +29,12 @@ class Question(NamedTuple):
     normalize: bool
     pseudocount: float
     factor: float
+
+    @property
+    def fits_single(self) -> bool:
+        """False where single precision has no room for what is asked."""
+        c, least = self.pseudocount, getattr(self.kind, "least_factor", 1.0)
+        return (c == 0.0 or float(kernels.TINY_32) <= c <= float(kernels.HUGE_32)) and least >= _LEAST_FACTOR_32
 
 
 Answers = tuple[npt.NDArray[np.float64], bool]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastkl._check import check_within
-from fastkl.kernels import HUGE_32, TILE_BINS, TINY_32, converter, stager
+from fastkl.kernels import TILE_BINS, converter, stager
 
 _Array = npt.NDArray[Any]
 _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
@@ -168,8 +168,7 @@ def _merge(sizes: list[int], steps: list[list[int]]) -> tuple[tuple[int, ...], l
     return tuple(kept), [tuple(column[k] for column in columns) for k in range(len(steps))]
 
 
-def precision_of(arrays: list[_Array], dtype: np.dtype[Any] | None, pseudocount: float = 0.0) -> np.dtype[Any]:
+def precision_of(arrays: list[_Array], dtype: np.dtype[Any] | None, fits_single: bool = True) -> np.dtype[Any]:
     """The precision of the arithmetic: single where neither the arrays nor the wanted result have more, else double."""
     is_single = all(array.dtype.kind == "f" and array.dtype.itemsize <= 4 for array in arrays)
-    fits = pseudocount == 0.0 or float(TINY_32) <= pseudocount <= float(HUGE_32)
-    return _SINGLE if is_single and fits and (dtype is None or dtype == _SINGLE) else _DOUBLE
+    return _SINGLE if is_single and fits_single and (dtype is None or dtype == _SINGLE) else _DOUBLE

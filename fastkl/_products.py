@@ -109,8 +109,8 @@ class Side:
 class Product:
     """One divergence of pairs, in one precision."""
 
-    def __init__(self, plan: Plan, bins: int, normalize: bool, pseudocount: float, precision: np.dtype[Any]) -> None:
-        self.plan, self.bins, self.normalize, self.pseudocount = plan, bins, normalize, pseudocount
+    def __init__(self, plan: Plan, bins: int, normalize: bool, precision: np.dtype[Any]) -> None:
+        self.plan, self.bins, self.normalize = plan, bins, normalize
         # Single precision has no room for powers, nor for totals of any size.
         self.precision = precision if plan.order is None and normalize else np.dtype(np.float64)
         self.terms = _TERMS[self.precision.itemsize]

@@ -159,7 +159,7 @@ def compare_sparse(
     _check_shapes(sides)
     arrays = [side.values for side in sides.values()]
     result_dtype = dtype_of(arrays)
-    precision = precision_of(arrays, result_dtype, question.pseudocount)
+    precision = precision_of(arrays, result_dtype, question.fits_single)
     flat, found_invalid = answer(SparseBatch([p, q]), question, precision, options.threads)
     if options.on_invalid == "raise" and found_invalid:
         for name, side in sides.items():

@@ -33,9 +33,7 @@ class Ask(NamedTuple):
     """What is computed of each pair, and how exactly."""
 
     plan: Plan
-    normalize: bool
-    pseudocount: float
-    factor: float
+    question: Question
     precision: np.dtype[Any]
     result: np.dtype[Any]
     method: str
@@ -58,7 +56,6 @@ class Tiles:
 
     def __init__(self, x: Matrix, y: Matrix, ask: Ask, threads: int) -> None:
         self.x, self.y, self.ask, self.threads = x, y, ask, threads
-        self.question = Question(ask.plan.kind, ask.normalize, ask.pseudocount, ask.factor)
         self.x_spread = self._spread(x)
         self.y_spread = self.x_spread if y is x else self._spread(y)
         self.product = self._product(ask.precision)
@@ -74,7 +71,7 @@ class Tiles:
         ask = self.ask
         if ask.method == "direct" or not ask.plan.terms or not 0 < self.x.bins <= _MOST_BINS:
             return None
-        product = Product(ask.plan, self.x.bins, ask.normalize, ask.pseudocount, precision)
+        product = Product(ask.plan, self.x.bins, ask.question.normalize, precision)
         if ask.method == "auto" and product.least(ask.rtol) == math.inf:
             return None if product.precision == _DOUBLE else self._product(_DOUBLE)
         return product
@@ -87,9 +84,9 @@ class Tiles:
         for start in range(0, matrix.count, step):
             part = slice(start, min(start + step, matrix.count))
             batch = batch_of(names, [matrix.rows(part.start, part.stop), uniform])
-            question = Question(kernels.KL(), True, self.ask.pseudocount, 1.0)
+            question = Question(kernels.KL(), True, self.ask.question.pseudocount, 1.0)
             found, has_invalid = run(batch, question, _DOUBLE, self.threads)
-            if has_invalid and not self.ask.normalize:  # rows of total zero are histograms then
+            if has_invalid and not self.ask.question.normalize:  # rows of total zero are histograms then
                 as_they_are, _ = run(batch, question._replace(normalize=False), _DOUBLE, self.threads)
                 found[np.isnan(found) & ~np.isnan(as_they_are)] = 0.0
             spread[part] = found
@@ -134,7 +131,7 @@ class Tiles:
 
         def fill(k: int) -> None:
             part = reads[k]
-            doubles = matrix.doubles(part.start, part.stop, self.ask.pseudocount)
+            doubles = matrix.doubles(part.start, part.stop, self.ask.question.pseudocount)
             product.fill(side, index, part.start - rows.start, doubles, spread[part])
 
         for_each_chunk(fill, len(reads), threads)
@@ -157,12 +154,12 @@ class Tiles:
                 return self._exact(self.finer, x_rows, finer[0], y_rows, finer[1], slice(0, y_rows.stop - y_rows.start))
             return self._directly(x_rows, y_rows)
         places = product.doubtful(tile, x, y, where, least, doubtful)
-        if not self.ask.normalize:
+        if not self.ask.question.normalize:
             product.add_terms(tile, x, y, where)
         if self.ask.method == "blas":
             np.maximum(tile, 0, out=tile)
-        if self.ask.factor != 1.0:
-            tile *= product.precision.type(self.ask.factor)
+        if self.ask.question.factor != 1.0:
+            tile *= product.precision.type(self.ask.question.factor)
         if doubtful:
             tile[places] = self.pairs(x_rows.start + places[0], y_rows.start + places[1])
         return tile[: x_rows.stop - x_rows.start, : y_rows.stop - y_rows.start]
@@ -175,7 +172,7 @@ class Tiles:
         where = slice(y_rows.start - panel.first, y_rows.stop - panel.first)
         doubts = x.doubts[: x_rows.stop - x_rows.start], y.doubts[where]
         tile, where, _ = self._multiply(product, x, y, where, 0.0)
-        if not self.ask.normalize:
+        if not self.ask.question.normalize:
             product.add_terms(tile, x, y, where)
         tile = tile[: len(doubts[0]), : len(doubts[1])]
         is_careful = [np.isinf(doubt) for doubt in doubts]
@@ -215,7 +212,7 @@ class Tiles:
     def _answer(self, x: _Array, y: _Array) -> npt.NDArray[np.float64]:
         operands = [y, x] if self.ask.plan.is_exchanged else [x, y]
         batch = batch_of(["p", "q"], operands)
-        return batch.unmerged(self.ask.plan.answer(batch, self.question, self.ask.precision, 1)[0])
+        return batch.unmerged(self.ask.plan.answer(batch, self.ask.question, self.ask.precision, 1)[0])
 
 
 def parts(start: int, stop: int, step: int) -> list[slice]:

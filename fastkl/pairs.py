@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from fastkl import _check
 from fastkl._compare import OnInvalid, result_dtype_of
+from fastkl._engine import Question
 from fastkl._matrix import Matrix, open_matrices
 from fastkl._nearest import search
 from fastkl._operands import precision_of
@@ -230,12 +231,11 @@ def tiles_of(
     if method == "blas" and not plan.terms:
         raise ValueError(f"there is no product that gives {divergence} so; method must be 'auto' or 'direct'")
     result = result_dtype_of([np.empty(0, x.dtype), np.empty(0, y.dtype)], dtype)
-    precision = precision_of([np.empty(0, x.dtype), np.empty(0, y.dtype)], result, pseudocount)
+    question = Question(plan.kind, normalize, pseudocount, _check.check_base(base))
+    precision = precision_of([np.empty(0, x.dtype), np.empty(0, y.dtype)], result, question.fits_single)
     ask = Ask(
         plan,
-        normalize,
-        pseudocount,
-        _check.check_base(base),
+        question,
         precision,
         result,
         method,

@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 from functions import DIVERGENCES, FUNCTIONS, SYMMETRIC, call
@@ -222,6 +223,22 @@ def test_weighted_js_divergence_of_disjoint_rows_is_the_entropy_of_the_weights(p
         got = fastkl.js_divergence(p, 1 - p, p_weight=p_weight)
         assert got == pytest.approx(expected, rel=1e-14)
         assert got <= expected * (1 + 1e-15)
+
+
+@pytest.mark.parametrize("p_weight", [2.0**-12, 2.0**-20, 2.0**-50, 1e-30, 1 - 2.0**-20])
+@pytest.mark.parametrize(("dtype", "smallest"), [(np.float32, 2.0**-76), (np.float64, 2.0**-700)])
+def test_weighted_js_divergence_with_small_weights_and_bins(p_weight, dtype, smallest):
+    p = np.array([1, 2, 3, 0, smallest, smallest], dtype)
+    q = np.array([2, 1, 3, smallest, 0, 3 * smallest], dtype)
+    for x, y in ((p, q), (q, p)):
+        with mpmath.workdps(60):
+            w = mpmath.mpf(p_weight)
+            a, b = ([mpmath.mpf(float(v)) / float(row.sum()) for v in row] for row in (x, y))
+            m = [w * s + (1 - w) * t for s, t in zip(a, b, strict=True)]
+            parts = [c * s * mpmath.log(s / n) for c, r in ((w, a), (1 - w, b)) for s, n in zip(r, m, strict=True) if s]
+            expected = float(mpmath.fsum(parts))
+        got = fastkl.js_divergence(x, y, p_weight=p_weight)
+        assert got == pytest.approx(expected, rel=1e-13 if dtype == np.float64 else 1e-6, abs=0)
 
 
 @pytest.mark.parametrize("length", [1, 8, 33, 2049])

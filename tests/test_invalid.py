@@ -271,7 +271,7 @@ def test_an_option_of_the_wrong_kind_is_named(options, error, message):
             function(np.ones((2, 3)), np.ones((2, 3)), **options)
 
 
-@pytest.mark.parametrize("p_weight", [0, 1, -0.5, 2, np.nan, "half"])
+@pytest.mark.parametrize("p_weight", [0, 1, -0.5, 2, 1e-300, np.nan, "half"])
 def test_a_weight_that_is_no_fraction_is_refused(p_weight):
     for function in (fastkl.js_divergence, fastkl.js_distance):
         with pytest.raises(ValueError, match="p_weight must be a number between 0 and 1"):

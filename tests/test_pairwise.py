@@ -121,7 +121,7 @@ def test_the_bound_of_the_error_of_a_product(divergence, bins, dtype):
     got = fastkl.pairwise(x, divergence=divergence, method="blas").astype(float)
     want = fastkl.pairwise(x.astype(float), divergence=divergence, method="direct")
     # What the module promises, of the shares that are computed with.
-    product = _products.Product(_products.plan_of(divergence, None, True), bins, True, 0.0, np.dtype(dtype))
+    product = _products.Product(_products.plan_of(divergence, None, True), bins, True, np.dtype(dtype))
     h = fastkl.kl_divergence(x.astype(float), np.ones(bins))
     c = 0.5 + h + np.sqrt(2 * h)
     doubts = {"kl": c[:, None], "reverse_kl": c, "jeffreys": c[:, None] + c}[divergence]

@@ -44,6 +44,11 @@ class WeightedJS(NamedTuple):
 
     p_weight: float
 
+    @property
+    def least_factor(self):
+        """What the smaller part of the mixture is multiplied by."""
+        return min(self.p_weight, 1.0 - self.p_weight)
+
 
 class Jeffreys(NamedTuple):
     """sum (x - y) log(x / y): the divergences of both directions together."""
