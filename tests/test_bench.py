@@ -295,7 +295,7 @@ def _asv_module(name: str) -> Any:
 
 
 def _asv_benchmarks() -> Iterator[Any]:
-    for module in ("rows", "startup"):
+    for module in ("rows", "pairs", "startup"):
         for suite in vars(_asv_module(module)).values():
             if not isinstance(suite, type) or suite.__module__ != f"asv_{module}":
                 continue

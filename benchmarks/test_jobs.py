@@ -9,14 +9,16 @@ from functools import lru_cache
 import pytest
 
 from fastkl._threads import available_cpus
-from fastkl.bench.jobs import ROWS
+from fastkl.bench.jobs import SUITES
+from fastkl.bench.pairs import PairsCase
 from fastkl.bench.peers import Unsuitable
 from fastkl.bench.truth import Truth
 
 _SCALE = float(os.environ.get("FASTKL_BENCH_SCALE", "0.1"))
 _CONTESTS = [
     pytest.param(job.scaled(_SCALE), peer, id=f"{job.name}-{peer.name}")
-    for job in ROWS
+    for jobs in SUITES.values()
+    for job in jobs
     if job.measured == "time"
     for peer in job.peers
 ]
@@ -30,13 +32,13 @@ def _case_of(job):
 @lru_cache(maxsize=2)
 def _changed(case, change):
     changed = change(case)
-    return changed, Truth(changed)
+    return changed, changed.truth() if isinstance(changed, PairsCase) else Truth(changed).error_of
 
 
 # Imports of the peers, and what they say of each other's versions, are no concern of ours.
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("job", "peer"), _CONTESTS)
-def test_rows(benchmark, job, peer):
+def test_jobs(benchmark, job, peer):
     case, truth = _changed(_case_of(job), peer.change)
     try:
         call = peer.bind(case)
@@ -46,5 +48,5 @@ def test_rows(benchmark, job, peer):
     benchmark.group = job.name
     benchmark.extra_info["bins"] = case.items
     answer = benchmark(call)
-    if peer.rtol is not None and (error := truth.error_of(answer)) is not None:
+    if peer.rtol is not None and (error := truth(answer)) is not None:
         assert error < peer.rtol[case.q.dtype == "float32"]
