@@ -1,5 +1,6 @@
 """The threads of the BLAS: one for each of ours while products are computed, whatever they were before and after."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,3 +90,13 @@ def _of_process() -> Any:
 def _of_threads() -> Any:
     files = [library["filepath"] for library in _libraries().info() if _is_told_by_threads(library)]
     return _libraries().select(filepath=files) if files else None
+
+
+def _forget_users() -> None:
+    # A forked child has none of the threads that were computing.
+    global _users, _lock
+    _users, _lock = 0, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_users)

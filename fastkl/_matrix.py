@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from fastkl._check import describe_invalid
 from fastkl._operands import as_array
-from fastkl._sparse import has_sparse
+from fastkl._sparse import check_indices, has_sparse, in_order, is_movable
 from fastkl.containers import open_containers
 
 _Array = npt.NDArray[Any]
@@ -21,10 +21,13 @@ class Matrix:
         self.is_sparse = has_sparse([value])
         if self.is_sparse:
             as_array(np.zeros(1, value.dtype), name)  # raises unless its type is a real one
-            value = value.tocsr() if value.ndim == 2 else value
         if value.ndim != 2:
             hint = f"; `{name}[None, :]` makes one row of it" if value.ndim == 1 and not self.is_sparse else ""
             raise ValueError(f"{name} has {value.ndim} dimensions; it must have two, a histogram a row{hint}")
+        if self.is_sparse:
+            if value.format != "csr" or not value.has_canonical_format or not is_movable(value.dtype):
+                value = in_order(value)
+            check_indices(name, value.indices, value.indptr, value.shape[1])
         self.values = value
         self.count, self.bins = value.shape
         self.dtype: np.dtype[Any] = value.dtype

@@ -187,22 +187,28 @@ def _open(name: str, value: Any, are_columns: bool) -> _Rows:
     as_array(np.zeros(1, value.dtype), name)  # raises unless its type is a real one
     matrix = value.reshape((1, -1)) if is_one else value.T if are_columns else value
     if matrix.format != "csr" or not matrix.has_canonical_format:
-        matrix = _in_order(matrix)
+        matrix = in_order(matrix)
     indices, pointers = np.ascontiguousarray(matrix.indices), np.ascontiguousarray(matrix.indptr, np.int64)
-    _check_indices(name, indices, pointers, matrix.shape[1])
+    check_indices(name, indices, pointers, matrix.shape[1])
     return _Rows(matrix.data, matrix.shape[1], indices, pointers, is_one)
 
 
-def _in_order(matrix: Any) -> Any:
+def in_order(matrix: Any) -> Any:
     """A copy in rows, with indices in order and none twice."""
-    if matrix.dtype == np.float16 or not matrix.dtype.isnative:  # SciPy moves no such values
-        matrix = matrix.astype(np.float32 if matrix.dtype.itemsize == 2 else matrix.dtype.newbyteorder("="))
+    if not is_movable(matrix.dtype):
+        native = matrix.dtype.newbyteorder("=")
+        matrix = matrix.astype(np.float32 if native == np.float16 else native)
     matrix = matrix.tocsr(copy=True)
     matrix.sum_duplicates()
     return matrix
 
 
-def _check_indices(name: str, indices: _Array, pointers: npt.NDArray[np.int64], bins: int) -> None:
+def is_movable(dtype: np.dtype[Any]) -> bool:
+    """True for values that SciPy can move: not in half precision, nor in the other byte order."""
+    return dtype.isnative and dtype != np.float16
+
+
+def check_indices(name: str, indices: _Array, pointers: npt.NDArray[np.int64], bins: int) -> None:
     """Raise for indices beyond the bins, which SciPy does not look for."""
     filled = np.flatnonzero(pointers[:-1] < pointers[1:])
     wrong = (indices[pointers[filled]] < 0) | (indices[pointers[filled + 1] - 1] >= bins)

@@ -1,6 +1,7 @@
 """All pairs: as pair by pair, whatever the data, the blocks and the threads; and the bound that promises it."""
 
 import sys
+import textwrap
 import threading
 import tracemalloc
 from collections.abc import Callable
@@ -181,6 +182,18 @@ def test_sparse_rows_are_as_dense_ones(options):
     for left in (x, scipy.sparse.csr_array(x), scipy.sparse.csc_matrix(x)):
         for right in (scipy.sparse.csr_array(y), scipy.sparse.coo_array(y)):
             np.testing.assert_array_equal(fastkl.pairwise(left, right, **options), want)
+
+
+@pytest.mark.parametrize("dtype", ["float16", ">f8", ">i2", "uint8", "bool"])
+def test_sparse_rows_of_types_that_scipy_holds_but_does_not_move(dtype):
+    x = (rows(9, 12, 1, 0.5) * 20).astype(dtype)
+    held = scipy.sparse.csr_array(x.astype(float))
+    held = scipy.sparse.csr_array((held.data.astype(dtype), held.indices, held.indptr), shape=x.shape)
+    options = {"normalize": False, "on_invalid": "nan"}
+    np.testing.assert_array_equal(fastkl.pairwise(held, **options), fastkl.pairwise(x, **options))
+    held.indices[3] = 100
+    with pytest.raises(ValueError, match="x stores indices beyond its 12 bins"):
+        fastkl.pairwise(held)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "uint8", "int64", "bool", ">f8", ">f4", ">i2"])
@@ -411,3 +424,33 @@ def test_a_blas_that_each_thread_tells_for_itself(monkeypatch):
     finally:
         for cached in caches:
             cached.cache_clear()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+def test_in_a_forked_child_while_another_thread_computes(run_python):
+    script = """
+    import os, threading
+    import numpy as np
+    import fastkl
+
+    x = np.random.default_rng(0).random((3000, 64))
+    expected = fastkl.pairwise(x[:50])
+    stop = threading.Event()
+
+    def work():
+        while not stop.is_set():
+            fastkl.pairwise(x)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    for _ in range(5):
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if np.array_equal(fastkl.pairwise(x[:50], threads=2), expected) else 1)
+        _, status = os.waitpid(child, 0)
+        assert status == 0
+    stop.set()
+    thread.join()
+    print("right")
+    """
+    assert run_python("import warnings; warnings.simplefilter('ignore')\n" + textwrap.dedent(script)) == "right\n"
