@@ -1,16 +1,19 @@
 """The commands `pairwise` and `nearest`: results of the functions, whole files or none, one line for what is wrong."""
 
 import os
+import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from test_cli import ENVIRONMENT, FASTKL, _in_empty_folder, fails, save  # noqa: F401 (every test has a folder of its own)
+from test_cli import ENVIRONMENT, _in_empty_folder, fails, save  # noqa: F401 (every test has a folder of its own)
 
 import fastkl
-from fastkl.cli import main, nearest, pairwise
+from fastkl.cli import _results, main, nearest, pairwise
 
 Array = np.ndarray[Any, Any]
 
@@ -26,9 +29,9 @@ def files() -> tuple[Array, Array]:
 
 def test_a_matrix_file_is_the_one_that_numpy_would_save(files):
     x, y = files
-    for name in ("x.npy y.npy", "x.csv y.npy"):
-        assert main(["pairwise", *name.split(), "-o", "d.npy", "--force"]) == 0
-        np.save("by_numpy.npy", fastkl.pairwise(x, y))
+    for names, arrays in (("x.npy y.npy", (x, y)), ("x.csv y.npy", (x, y)), ("y.npy", (y,))):
+        assert main(["pairwise", *names.split(), "-o", "d.npy", "--force"]) == 0
+        np.save("by_numpy.npy", fastkl.pairwise(*arrays))
         with open("d.npy", "rb") as got, open("by_numpy.npy", "rb") as want:
             assert got.read() == want.read()
 
@@ -44,9 +47,10 @@ def test_options_are_those_of_the_function(files, capsys):
     with np.load("n.npz") as found:
         np.testing.assert_array_equal(found["divergences"], divergences, strict=True)
         np.testing.assert_array_equal(found["indices"], indices, strict=True)
-    assert main(["pairwise", "x.npy", "--divergence", "js", "--no-normalize", "--rtol", "1e-12"]) == 0
+    assert main(["pairwise", "x.npy", "--no-normalize", "--rtol", "1e-15"]) == 0
     printed = np.loadtxt(capsys.readouterr().out.splitlines(), delimiter=",")
-    np.testing.assert_array_equal(printed, fastkl.pairwise(x, divergence="js", normalize=False, rtol=1e-12))
+    np.testing.assert_array_equal(printed, fastkl.pairwise(x, normalize=False, rtol=1e-15))
+    assert (printed != fastkl.pairwise(x, normalize=False)).any()
 
 
 def test_lines_read_back_as_the_same_bits(files, capsys):
@@ -56,20 +60,33 @@ def test_lines_read_back_as_the_same_bits(files, capsys):
     divergences, indices = fastkl.nearest(x, y, 3)
     assert main(["nearest", "x.npy", "y.npy", "-k", "3"]) == 0
     names, *lines = capsys.readouterr().out.splitlines()
-    assert names == "index_1,divergence_1,index_2,divergence_2,index_3,divergence_3"
+    assert names == "row,index_1,divergence_1,index_2,divergence_2,index_3,divergence_3"
     table = np.loadtxt(lines, delimiter=",")
-    np.testing.assert_array_equal(table[:, ::2], indices)
-    np.testing.assert_array_equal(table[:, 1::2], divergences)
+    np.testing.assert_array_equal(table[:, 0], np.arange(30))
+    np.testing.assert_array_equal(table[:, 1::2], indices)
+    np.testing.assert_array_equal(table[:, 2::2], divergences)
     assert main(["nearest", "x.npy", "y.npy", "-k", "3", "-o", "n.csv"]) == 0
     with open("n.csv") as file:
         assert file.read().splitlines() == [names, *lines]
 
 
-def test_no_rows():
+def test_lines_of_single_precision_have_its_digits(files, capsys):
+    x, y = files
+    for command, columns in (("pairwise", slice(None)), ("nearest", slice(2, None, 2))):
+        assert main([command, "x.npy", "y.npy", "--dtype", "float32"]) == 0
+        cells = [line.split(",")[columns] for line in capsys.readouterr().out.splitlines() if "row" not in line]
+        expected = getattr(fastkl, command)(x, y, dtype="float32")
+        np.testing.assert_array_equal(np.array(cells, np.float32), expected[0] if command == "nearest" else expected)
+        assert max(len(cell) for line in cells for cell in line) <= 13
+
+
+def test_no_rows(capsys):
     save("none.npy", np.empty((0, 8)))
     save("x.npy", np.ones((3, 8)))
     assert main(["pairwise", "none.npy", "x.npy", "-o", "d.npy"]) == 0
     assert np.load("d.npy").shape == (0, 3)
+    assert main(["nearest", "none.npy", "x.npy"]) == 0
+    assert capsys.readouterr().out == "row,index_1,divergence_1\n"
 
 
 def test_an_invalid_histogram_is_named_by_its_place_in_the_file(files, capsys):
@@ -83,6 +100,8 @@ def test_an_invalid_histogram_is_named_by_its_place_in_the_file(files, capsys):
     assert f"bad.csv, row 3 (line 5), {row}" in fails(capsys, "pairwise bad.csv -o d.npy", 1)
     assert main(["pairwise", "bad.npy", "y.npy", "--on-invalid", "nan", "-o", "d.npy"]) == 0
     assert np.isnan(np.load("d.npy")[3]).all()
+    assert main(["nearest", "bad.npy", "y.npy", "--on-invalid", "nan"]) == 0
+    assert capsys.readouterr().out.splitlines()[4] == "3,-1,nan"
 
 
 @pytest.mark.parametrize(
@@ -98,20 +117,48 @@ def test_an_invalid_histogram_is_named_by_its_place_in_the_file(files, capsys):
         ("pairwise x.npy -o y.npy", 2, "y.npy exists; --force replaces it"),
         ("nearest x.npy y.npy -o nowhere/n.npz", 2, "nowhere is not a folder"),
         ("pairwise x.npy --divergence hellinger", 2, "invalid choice: 'hellinger'"),
-        ("pairwise x.npy --divergence renyi -o d.npy", 1, "'renyi' has an order: pass alpha"),
-        ("pairwise x.npy --alpha 0.5", 1, "kl has none"),
+        ("pairwise no.npy --divergence renyi -o d.npy", 2, "'renyi' has an order: pass alpha"),
+        ("nearest no.npy no.npy --divergence alpha --alpha inf", 2, "alpha must be a finite number, not inf"),
+        ("nearest no.npy no.npy --alpha 0.5", 2, "kl has none"),
+        ("pairwise x.npy --alpha one", 2, "'one' is not a number"),
         ("pairwise x.npy --rtol 2", 2, "'2' is not a number between 0 and 1"),
-        ("pairwise x.npy --method blas --divergence js --no-normalize", 1, "no product"),
+        ("pairwise no.npy --method blas --divergence js --no-normalize", 2, "no product"),
         ("nearest x.npy y.npy -k 0", 2, "'0' is not a whole number >= 1"),
         ("nearest x.npy y.npy -k 21", 1, "y.npy has 20 histograms, fewer than -k 21"),
-        ("pairwise x.npy wide.npy", 1, "y has 9 bins, x has 8"),
+        ("pairwise x.npy wide.npy -o d.npy", 1, "wide.npy has 9 bins, x.npy has 8"),
+        ("nearest x.csv wide.npy", 1, "wide.npy has 9 bins, x.csv has 8"),
+        ("pairwise complex.npy -o d.npy", 1, "complex.npy has dtype complex128"),
+        ("nearest x.npy complex.npy", 1, "complex.npy has dtype complex128"),
         ("pairwise cube.npy", 1, "cube.npy has 3 dimensions; it must have two"),
+        ("nearest x.npy one.npy", 1, "one.npy has 1 dimension; it must have two"),
+        ("pairwise words.csv -o d.npy", 1, "words.csv, line 2: field 2 is 'b', not a number"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(arguments, status, message, files, capsys):
     save("wide.npy", np.ones((2, 9)))
     save("cube.npy", np.ones((2, 2, 8)))
+    save("one.npy", np.ones(8))
+    save("complex.npy", np.ones((2, 8), complex))
+    Path("words.csv").write_text("1,2\n3,b\n")
     assert message in fails(capsys, arguments, status)
+
+
+@pytest.mark.parametrize("command", ["pairwise x.npy y.npy -o old.npy", "nearest x.npy y.npy -o old.npz"])
+def test_a_result_is_replaced_only_when_told_so(command, files, capsys, monkeypatch):
+    target = Path(command.split()[-1])
+    target.write_text("precious")
+    with monkeypatch.context() as patch:
+        for module in (pairwise, nearest):
+            patch.setattr(module, "open_matrices", lambda *_: pytest.fail("read before it was refused"))
+        assert f"{target} exists; --force" in fails(capsys, command, 2)
+    assert target.read_text() == "precious"
+    assert main([*command.split(), "--force"]) == 0
+    x, y = files
+    if target.suffix == ".npy":
+        np.testing.assert_array_equal(np.load(target), fastkl.pairwise(x, y))
+    else:
+        with np.load(target) as found:
+            np.testing.assert_array_equal(found["indices"], fastkl.nearest(x, y)[1])
 
 
 @pytest.mark.parametrize("command", ["pairwise x.npy -o old.npy --force", "nearest x.npy y.npy -o old.npz --force"])
@@ -133,31 +180,68 @@ def test_a_run_that_ends_in_the_middle_leaves_what_was_there(command, files, cap
             assert file.read() == "old"
 
 
-def test_a_full_disk_is_an_error(files, capsys, monkeypatch):
-    def full(*arguments: Any) -> None:
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize("can_allocate", [True, False])
+def test_a_matrix_that_the_disk_has_no_room_for_is_an_error(can_allocate, capsys, monkeypatch):
+    # A file that may not grow so far stands for the full disk: writing to its map would be a fatal signal as well.
+    resource = pytest.importorskip("resource")
+    save("x.npy", np.ones((2000, 8)))
+    if not can_allocate:
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16_000_000, hard))
+    try:
+        assert "no room for a result of 0.032 GB: File too large" in fails(capsys, "pairwise x.npy -o d.npy", 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
-    assert "No space left on device" in fails(capsys, "pairwise x.npy -o d.npy", 1)
+
+@pytest.mark.skipif(os.name == "nt", reason="blocks of POSIX")
+@pytest.mark.parametrize("can_allocate", [True, False])
+def test_a_mapped_matrix_has_its_room_before_it_is_filled(can_allocate, monkeypatch):
+    if not can_allocate:
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    monkeypatch.setattr(_results, "_ZEROS_AT_ONCE", 70_000)
+    with open("d.npy", "xb") as file:
+        _results.mapped_npy(file, (500, 1000), np.dtype(np.float64))
+        assert os.stat("d.npy").st_blocks * 512 >= 4_000_128
+    np.save("zeros.npy", np.zeros((500, 1000)))
+    assert Path("d.npy").read_bytes() == Path("zeros.npy").read_bytes()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_ctrl_c_leaves_nothing_behind():
-    np.save("x.npy", np.broadcast_to(np.random.default_rng(0).random(500), (20_000, 500)))
-    process = subprocess.Popen(
-        [*FASTKL, *["pairwise", "x.npy", "-o", "d.npy"]], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
-    )
-    deadline = time.monotonic() + 60
-    while not any(name.endswith(".part") for name in os.listdir()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(2)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert err == "fastkl: interrupted\n"
+@pytest.mark.parametrize("command", ["pairwise x.npy -o d.npy --method direct", "nearest x.npy x.npy -k 100 -o n.npz"])
+def test_ctrl_c_ends_the_process_with_one_line_and_nothing_behind(command):
+    # Work for a minute in a sparse file, whose zeros the pseudo-count makes histograms, all alike.
+    np.lib.format.open_memmap("x.npy", "w+", np.float64, (4000, 10_000))
+    arguments = [*command.split(), "--pseudocount", "1", "--threads", "1"]
+    script = f"import sys, fastkl.cli.{arguments[0]}; print(flush=True); sys.exit(fastkl.cli.main({arguments}))"
+    streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", script], text=True, env=ENVIRONMENT, **streams) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "\n"  # all is imported
+        time.sleep(1)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "fastkl: interrupted\n")
     assert os.listdir() == ["x.npy"]
+
+
+@pytest.mark.parametrize("command", ["pairwise x.npy y.npy -o d.npy", "nearest x.npy y.npy -o n.npz"])
+def test_a_bar_is_drawn_on_a_terminal_unless_quiet(command, files, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    for options, bar in ([], f"\rfastkl {command.split()[0]} ["), (["--quiet"], ""):
+        assert main([*command.split(), *options, "--force"]) == 0
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith(bar)
+        assert bool(err) == bool(bar)
 
 
 @pytest.mark.parametrize("command", ["pairwise", "nearest"])
 def test_help_teaches_by_examples(command, capsys):
     assert main([command, "--help"]) == 0
-    assert f"  fastkl {command} x.npy" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "examples:\n  fastkl" in out
+    assert f"  fastkl {command} x.npy" in out
+    assert max(map(len, out.splitlines())) <= 120

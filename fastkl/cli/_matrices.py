@@ -2,18 +2,20 @@
 
 import argparse
 import re
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from fastkl import _check
 from fastkl._products import DIVERGENCES
-from fastkl.cli._command import CommandError, number
+from fastkl.cli._command import CommandError, UsageError, number
 from fastkl.cli._options import add_divergence_options, add_output_options
 from fastkl.cli._pairs import Histograms
 from fastkl.cli._sources import check_format, open_numbers
+from fastkl.pairs import pairwise
 
 Result = TypeVar("Result")
 _ORDER = number(float, lambda value: _check.check_order(value, may_be_infinite=True), "a number")
@@ -28,15 +30,15 @@ def add_matrix_options(parser: argparse.ArgumentParser, formats: str) -> None:
     add_divergence_options(parser, "histograms as they are, not scaled to sum to one")
 
 
-def options_of(args: argparse.Namespace) -> dict[str, Any]:
-    """What these options are to the functions."""
-    names = ("divergence", "alpha", "base", "normalize", "pseudocount", "on_invalid", "dtype", "threads")
-    return {name: getattr(args, name) for name in names}
-
-
-def shows_progress(args: argparse.Namespace) -> bool:
-    """Whether a bar is welcome. Lines printed to a terminal are progress enough, and it would run through them."""
-    return sys.stderr.isatty() and not args.quiet and not (args.output is None and sys.stdout.isatty())
+def options_of(args: argparse.Namespace, *more: str) -> dict[str, Any]:
+    """What these options, and ``more``, are to the functions, which refuse bad ones here, before files are read."""
+    names = ("divergence", "alpha", "base", "normalize", "pseudocount", "on_invalid", "dtype", "threads", *more)
+    options = {name: getattr(args, name) for name in names}
+    try:
+        pairwise(np.empty((0, 1)), **options)
+    except ValueError as error:
+        raise UsageError(f"{error} (all options: --help)") from None
+    return options
 
 
 @contextmanager
@@ -48,21 +50,23 @@ def open_matrices(paths: dict[str, Path], shown: bool) -> Iterator[dict[str, His
         matrices = {}
         for name, path in paths.items():
             file = files.enter_context(open_numbers(path, shown))
-            if len(file.shape) != 2:
-                raise CommandError(f"{path} has {len(file.shape)} dimensions; it must have two, a histogram a row")
+            if (ndim := len(file.shape)) != 2:
+                dimensions = f"{ndim} dimension{'s' * (ndim > 1)}"
+                raise CommandError(f"{path} has {dimensions}; it must have two, a histogram a row")
             matrices[name] = Histograms(file, -1)
         yield matrices
 
 
 def naming_files(matrices: dict[str, Histograms], call: Callable[[], Result]) -> Result:
-    """What ``call`` returns; what it says of a row of an argument is said of the row of the file."""
+    """What ``call`` returns; what it says of an argument, or of a row of one, is said of the file."""
     try:
         return call()
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         message = str(error)
         found = re.match(r"([xy])\[(\d+)\] (.*)", message, re.DOTALL)
-        if found is None or found[1] not in matrices:
-            raise
+        if found is None:
+            names = {name: str(histograms.file.path) for name, histograms in matrices.items()}
+            raise CommandError(re.sub(r"\b[xy](?= has )", lambda name: names[name[0]], message)) from None
         place = matrices[found[1]].place((int(found[2]),))
         reason = found[3].replace(f" of {found[1]} are", " are")
         raise CommandError(f"{place} {reason} (--on-invalid nan goes on)") from None

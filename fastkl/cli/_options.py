@@ -1,6 +1,7 @@
 """The options that commands share, under the names that they have in the functions."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from fastkl import _check
@@ -28,3 +29,8 @@ def add_output_options(parser: argparse.ArgumentParser, formats: str) -> None:
     add("-o", "--output", metavar="OUT", type=Path, help=f"write to this {formats} file (default: print)")
     add("--force", action="store_true", help="replace OUT if it exists")
     add("--quiet", action="store_true", help="no progress bar")
+
+
+def shows_progress(args: argparse.Namespace) -> bool:
+    """Whether a bar is welcome. Lines printed to a terminal are progress enough, and it would run through them."""
+    return sys.stderr.isatty() and not args.quiet and not (args.output is None and sys.stdout.isatty())

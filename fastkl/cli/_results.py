@@ -11,7 +11,9 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fastkl.cli._command import UsageError
+from fastkl.cli._command import CommandError, UsageError
+
+_ZEROS_AT_ONCE = 1 << 24
 
 
 class Results(Protocol):
@@ -81,8 +83,14 @@ class _Npy:
         self.file.write(values.tobytes())
 
 
+def texts(row: npt.NDArray[Any]) -> Iterator[str]:
+    """Numbers in the fewest digits that read back as the same bits."""
+    # Python's floats print faster than NumPy's, but would show a float32 in 17 digits.
+    return map(str, row if row.dtype == np.float32 else row.tolist())
+
+
 class _Lines:
-    """One number a line, in the fewest digits that read back as the same bits."""
+    """One number a line."""
 
     def __init__(self, put: Callable[[str], object]) -> None:
         self.put = put
@@ -91,9 +99,7 @@ class _Lines:
         pass
 
     def write(self, values: npt.NDArray[Any]) -> None:
-        # Python's floats print several times faster than NumPy's, but would show a float32 in 17 digits.
-        numbers = values.ravel().tolist() if values.dtype == np.float64 else values.ravel()
-        self.put("".join(f"{number!s}\n" for number in numbers))
+        self.put("".join(f"{text}\n" for text in texts(values.ravel())))
 
 
 def _csv(file: BinaryIO) -> Results:
@@ -116,25 +122,34 @@ def mapped_npy(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]) -> 
     _Npy(file).begin(shape, dtype)
     start = file.tell()
     size = start + dtype.itemsize * int(np.prod(shape, dtype=np.int64))
-    file.flush()
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(file.fileno(), 0, size)
-    else:  # macOS, Windows
-        file.truncate(size)
+    try:
+        file.flush()
+        _allocate(file, start, size)
+    except OSError as error:
+        raise CommandError(f"no room for a result of {size / 1e9:.3g} GB: {error.strerror}") from None
     if 0 in shape:
         return np.empty(shape, dtype)
     return np.memmap(file.name, dtype, "r+", start, shape)
 
 
+def _allocate(file: BinaryIO, start: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    for done in range(start, size, _ZEROS_AT_ONCE):  # macOS, Windows
+        file.write(bytes(min(_ZEROS_AT_ONCE, size - done)))
+    file.flush()
+
+
 class Table:
-    """Lines of numbers with commas between them, each in the fewest digits that read back as the same bits."""
+    """Lines of cells with commas between them."""
 
     def __init__(self, put: Callable[[str], object]) -> None:
         self.put = put
 
-    def write(self, cells: Iterable[Any]) -> None:
+    def write(self, cells: Iterable[str]) -> None:
         """Add a line."""
-        self.put(",".join(map(str, cells)) + "\n")
+        self.put(",".join(cells) + "\n")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fastkl._progress import Progress
 from fastkl.cli._command import CommandError
-from fastkl.cli._options import add_divergence_options, add_output_options
+from fastkl.cli._options import add_divergence_options, add_output_options, shows_progress
 from fastkl.cli._pairs import Index, Pairs
 from fastkl.cli._results import Results, open_results
 from fastkl.cli._sources import check_format, open_numbers
@@ -62,8 +62,7 @@ def run(args: argparse.Namespace) -> int:
     inputs = [path for path in (args.p, args.q, args.weights) if path is not None]
     for path in inputs:
         check_format(path)
-    # Lines printed to a terminal are progress enough, and a bar would run through them.
-    shown = sys.stderr.isatty() and not args.quiet and not (args.output is None and sys.stdout.isatty())
+    shown = shows_progress(args)
     with ExitStack() as files:
         results = files.enter_context(open_results(args.output, force=args.force, inputs=inputs))
         p, q = (files.enter_context(open_numbers(path, shown)) for path in (args.p, args.q))

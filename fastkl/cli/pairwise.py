@@ -7,8 +7,9 @@ from typing import Any
 
 from fastkl._check import check_rtol
 from fastkl.cli._command import number
-from fastkl.cli._matrices import add_matrix_options, naming_files, open_matrices, options_of, shows_progress
-from fastkl.cli._results import Table, check_target, complete_or_absent, mapped_npy, open_table, suffix_of
+from fastkl.cli._matrices import add_matrix_options, naming_files, open_matrices, options_of
+from fastkl.cli._options import shows_progress
+from fastkl.cli._results import Table, check_target, complete_or_absent, mapped_npy, open_table, suffix_of, texts
 from fastkl.pairs import pairwise
 
 _DESCRIPTION = """\
@@ -49,20 +50,18 @@ def run(args: argparse.Namespace) -> int:
     is_npy = args.output is not None and suffix_of(args.output, (".npy", ".csv")) == ".npy"
     if args.output is not None:
         check_target(args.output, args.force, list(paths.values()))
-    shown = shows_progress(args)
+    shown, options = shows_progress(args), options_of(args, "method", "rtol")
     with open_matrices(paths, shown) as matrices:
-        options = options_of(args) | {"method": args.method, "rtol": args.rtol}
-        x, y = matrices["x"], matrices.get("y")
-        dtype = pairwise(x.none, None if y is None else y.none, **options).dtype  # what is wrong is said at once
-        arrays = [side.file.array() for side in matrices.values()]
+        sides = list(matrices.values())
+        dtype = naming_files(matrices, partial(pairwise, *(side.none for side in sides), **options)).dtype
+        arrays = [side.file.array() for side in sides]
         compute: Any = partial(pairwise, *arrays, progress=shown, **options)
         if not is_npy:
             with open_table(args.output, args.force) as table:
                 _write(table, naming_files(matrices, compute))
             return 0
         with complete_or_absent(args.output, args.force) as file:
-            shape = (x.file.shape[0], (y or x).file.shape[0])
-            out = mapped_npy(file, shape, dtype)
+            out = mapped_npy(file, (sides[0].file.shape[0], sides[-1].file.shape[0]), dtype)
             naming_files(matrices, partial(compute, out=out))
             del out  # which writes the map to the file
     return 0
@@ -70,4 +69,4 @@ def run(args: argparse.Namespace) -> int:
 
 def _write(table: Table, matrix: Any) -> None:
     for row in matrix:
-        table.write(row)
+        table.write(texts(row))
