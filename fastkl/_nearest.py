@@ -22,7 +22,6 @@ from fastkl._threads import for_each_chunk
 from fastkl._tiles import TILE, Panel, Tiles, parts
 
 _Array = npt.NDArray[Any]
-_TILES_IN_TASK = 4
 _CANDIDATES = 64 << 20  # bytes for candidates that are held together
 
 
@@ -48,10 +47,8 @@ def search(tiles: Tiles, k: int, factor: float, shown: bool) -> tuple[_Array, np
 
 
 def _offer_panel(tiles: Tiles, blocks: "list[_Block]", panel: Panel, progress: Progress) -> None:
-    columns = tiles.tiles_of(slice(panel.first, panel.last))
-    groups = [columns[start : start + _TILES_IN_TASK] for start in range(0, len(columns), _TILES_IN_TASK)]
     # Neighbouring tasks are of different blocks, so that threads seldom wait for each other.
-    tasks = [(block, group) for group in groups for block in blocks]
+    tasks = [(block, group) for group in tiles.groups_of(slice(panel.first, panel.last)) for block in blocks]
 
     def offer(n: int) -> None:
         block, group = tasks[n]

@@ -11,7 +11,6 @@ from fastkl._threads import for_each_chunk
 from fastkl._tiles import Panel, Tiles
 
 _Array = npt.NDArray[Any]
-_TILES_IN_TASK = 4  # of one block of x, whose factors are made once for them
 
 
 def fill(tiles: Tiles, out: _Array, shown: bool) -> None:
@@ -22,10 +21,8 @@ def fill(tiles: Tiles, out: _Array, shown: bool) -> None:
 
 
 def _fill_panel(tiles: Tiles, panel: Panel, rows: slice, out: _Array, progress: Progress) -> None:
-    columns = tiles.tiles_of(rows)
-    groups = [columns[k : k + _TILES_IN_TASK] for k in range(0, len(columns), _TILES_IN_TASK)]
     # Neighbouring tasks are of different rows: new pages of ``out`` come slowly where threads ask for the same.
-    tasks = [(block, group) for group in groups for block in tiles.blocks()]
+    tasks = [(block, group) for group in tiles.groups_of(rows) for block in tiles.blocks()]
     is_mirrored = tiles.y is tiles.x and tiles.ask.plan.is_symmetric
 
     def work(k: int) -> None:

@@ -22,6 +22,7 @@ TILE = 512  # rows of x, and of y
 _PANEL = 1 << 24  # numbers in the factors of the rows of y that are held together
 _BLOCK = 1 << 22  # the same of x, for each thread
 _BLOCKS, _FEWEST = 8, 64  # of few rows of x there are so many blocks, of so many rows at least, to be shared by threads
+_TILES_TOGETHER, _TOGETHER = 4, 1 << 28  # tiles that meet one block of x in turn, and their pairs of bins
 _READ = 1 << 16  # bins read together
 # Longer rows are only compared directly: so few of them fit the memory that a product is no faster.
 _MOST_BINS = 1 << 19
@@ -100,9 +101,14 @@ class Tiles:
         """The rows of y, panel by panel."""
         return parts(0, self.y.count, self.panel_rows)
 
-    def tiles_of(self, panel: slice) -> list[slice]:
-        """The rows of a panel, tile by tile."""
-        return parts(panel.start, panel.stop, TILE)
+    def groups_of(self, panel: slice) -> list[list[slice]]:
+        """The rows of a panel, tile by tile, so many together that the factors of x are made seldom.
+
+        Of many bins they are few, so that a thread is stopped soon.
+        """
+        tiles = parts(panel.start, panel.stop, TILE)
+        together = max(1, min(_TILES_TOGETHER, _TOGETHER // (TILE * TILE * max(self.x.bins, 1))))
+        return [tiles[start : start + together] for start in range(0, len(tiles), together)]
 
     def panel(self, rows: slice) -> Panel:
         """Rows of y made ready, by all threads."""

@@ -47,7 +47,9 @@ def test_the_same_as_a_sort(divergence, dtype, zeros):
             assert_same(got, sorted_matrix(matrix, k))
 
 
-@pytest.mark.parametrize(("divergence", "alpha"), [("alpha", 0.5), ("alpha", 2.5), ("renyi", 0.5), ("renyi", 3.0)])
+@pytest.mark.parametrize(
+    ("divergence", "alpha"), [("alpha", 0.5), ("alpha", 2.5), ("renyi", 0.5), ("renyi", 3.0), ("renyi", -1.0)]
+)
 def test_orders(divergence, alpha):
     x, y = rows(10, 12, 1, 0.03), with_copies(200, 12, 2, 0.03, np.float64)
     function = fastkl.alpha_divergence if divergence == "alpha" else fastkl.renyi_divergence
