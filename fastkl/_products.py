@@ -93,7 +93,8 @@ def plan_of(divergence: str, alpha: float | None, normalize: bool) -> Plan:
     if divergence == "alpha":
         return Plan(alpha_of(alpha), run, False, terms, alpha)
     kind, answer = renyi_of(alpha)
-    return Plan(kind, answer, False, terms, alpha, True)
+    # Of negative orders it is negative, and each of them would be in doubt.
+    return Plan(kind, answer, False, terms if alpha > 0 else (), alpha, True)
 
 
 @dataclass(slots=True)

@@ -172,7 +172,7 @@ def nearest(
     Raises
     ------
     ValueError
-        A ``k`` out of its range, and what `pairwise` raises.
+        A ``k`` out of its range, a negative order of the Rényi divergence, and what `pairwise` raises.
     TypeError
         As `pairwise`.
 
@@ -199,6 +199,8 @@ def nearest(
     left, right = open_matrices(x, y)
     if not isinstance(k, int | np.integer) or isinstance(k, bool) or not 1 <= k <= right.count:
         raise ValueError(f"k must be a whole number from 1 to the {right.count} rows of y, not {k!r}")
+    if divergence == "renyi" and alpha is not None and alpha < 0:
+        raise ValueError("the Rényi divergence of a negative order is greatest for equal rows: none are nearest by it")
     factor = _check.check_base(base)
     tiles = tiles_of(
         left, right, divergence, alpha, "auto", None, normalize, None, pseudocount, on_invalid, dtype, threads

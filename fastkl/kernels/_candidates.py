@@ -50,7 +50,7 @@ def make_room(values, indices, counts, cutoffs, k, limit, error, doubts, roundin
 
 @inline
 def _cutoff(value, error, doubt, rounding):
-    # Above it d stands for more than ``value`` does, and is no more equal when both are rounded. Values may be negative.
+    # Above it d stands for more than ``value`` does, which may be negative, and both are not equal when rounded.
     most = value + error * (2.0 * abs(value) + doubt) / (1.0 - 2.0 * error)
     most += 4.0 * rounding * abs(most)
     return most + error * (2.0 * abs(most) + doubt) / (1.0 - 2.0 * error)
