@@ -205,7 +205,8 @@ def nearest(
     tiles = tiles_of(
         left, right, divergence, alpha, "auto", None, normalize, None, pseudocount, on_invalid, dtype, threads
     )
-    return search(tiles, int(k), factor, _check.check_flag("progress", progress))
+    divergences, indices = search(tiles, int(k), abs(factor), _check.check_flag("progress", progress))
+    return (divergences if factor > 0 else -divergences), indices
 
 
 def tiles_of(

@@ -48,13 +48,26 @@ def test_the_same_as_a_sort(divergence, dtype, zeros):
 
 
 @pytest.mark.parametrize(
-    ("divergence", "alpha"), [("alpha", 0.5), ("alpha", 2.5), ("renyi", 0.5), ("renyi", 3.0), ("renyi", -1.0)]
+    ("divergence", "alpha"), [("alpha", 0.5), ("alpha", 2.5), ("renyi", 0.5), ("renyi", 3.0), ("alpha", -1.0)]
 )
 def test_orders(divergence, alpha):
     x, y = rows(10, 12, 1, 0.03), with_copies(200, 12, 2, 0.03, np.float64)
     function = fastkl.alpha_divergence if divergence == "alpha" else fastkl.renyi_divergence
     got = fastkl.nearest(x, y, 30, divergence=divergence, alpha=alpha)
     assert_same(got, sorted_matrix(function(x[:, None], y[None], alpha), 30))
+
+
+def test_negative_orders_of_renyi_are_refused():
+    with pytest.raises(ValueError, match="negative order"):
+        fastkl.nearest(rows(3, 6, 1), rows(3, 6, 2), divergence="renyi", alpha=-1.0)
+
+
+def test_a_base_below_one_changes_the_sign_and_not_the_order():
+    x, y = rows(10, 12, 1), rows(40, 12, 2)
+    divergences, indices = fastkl.nearest(x, y, 5)
+    got = fastkl.nearest(x, y, 5, base=0.5)
+    np.testing.assert_array_equal(got[1], indices)
+    np.testing.assert_allclose(got[0], -divergences / np.log(2), rtol=1e-15)
 
 
 @pytest.mark.parametrize("options", [{"base": 2}, {"pseudocount": 0.5}, {"dtype": np.float32}])
