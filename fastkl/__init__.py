@@ -2,6 +2,7 @@
 
 from fastkl import jit
 from fastkl.bothways import kl_divergences
+from fastkl.continuous import continuous_kl_divergence
 from fastkl.logits import kl_divergence_from_logits
 from fastkl.pairs import nearest, pairwise
 from fastkl.powers import alpha_divergence, renyi_divergence
@@ -13,6 +14,7 @@ __version__ = "0.1.0"
 __all__ = [
     "__version__",
     "alpha_divergence",
+    "continuous_kl_divergence",
     "cross_entropy",
     "entropy",
     "jeffreys_divergence",
