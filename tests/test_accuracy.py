@@ -225,7 +225,8 @@ def test_weighted_js_divergence_of_disjoint_rows_is_the_entropy_of_the_weights(p
         assert got <= expected * (1 + 1e-15)
 
 
-@pytest.mark.parametrize("p_weight", [2.0**-12, 2.0**-20, 2.0**-50, 1e-30, 1 - 2.0**-20])
+# 0.99972 is one whose distance from 1 is not that of the nearest number of single precision.
+@pytest.mark.parametrize("p_weight", [2.0**-12, 2.0**-20, 2.0**-50, 1e-30, 0.99972, 1 - 2.0**-20])
 @pytest.mark.parametrize(("dtype", "smallest"), [(np.float32, 2.0**-76), (np.float64, 2.0**-700)])
 def test_weighted_js_divergence_with_small_weights_and_bins(p_weight, dtype, smallest):
     p = np.array([1, 2, 3, 0, smallest, smallest], dtype)

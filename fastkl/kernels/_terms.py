@@ -148,13 +148,12 @@ def js_term(x: Any, y: Any) -> Any:
 
 
 @term
-def weighted_js_term(x: Any, y: Any, w: Any) -> Any:
+def weighted_js_term(x: Any, y: Any, w: Any, v: Any) -> Any:
     """w x log(x / m) + v y log(y / m), m = w x + v y, v = 1 - w.
 
-    A bin that only x has adds -w log w x.
+    v is given: made of a w that is rounded, a small one has few digits. A bin that only x has adds -w log w x.
     """
-    v, d = type(x)(1.0) - w, x - y
-    m = w * x + v * y
+    d, m = x - y, w * x + v * y
     return w * kl_term_of_difference(x, m, v * d) + v * kl_term_of_difference(y, m, -w * d)
 
 
@@ -186,7 +185,7 @@ def _js_bin(kind, x, y, a, b):
 
 
 def _weighted_js_bin(kind, x, y, a, b):
-    return weighted_js_term(a * x, b * y, type(x)(kind.p_weight))
+    return weighted_js_term(a * x, b * y, type(x)(kind.p_weight), type(x)(1.0 - kind.p_weight))
 
 
 def _jeffreys_bin(kind, x, y, a, b):
@@ -293,7 +292,7 @@ def _weighted_js_wide(kind, x, x_exponent, y, y_exponent):
         return -(1.0 - w) * math.log1p(-w) * y, y_exponent
     if y == 0.0 or apart < -_FAR:
         return -w * math.log(w) * x, x_exponent
-    return weighted_js_term(x, math.ldexp(y, apart), w), x_exponent
+    return weighted_js_term(x, math.ldexp(y, apart), w, 1.0 - w), x_exponent
 
 
 def _jeffreys_wide(kind, x, x_exponent, y, y_exponent):
