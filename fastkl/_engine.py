@@ -18,8 +18,9 @@ _GROUP = 1 << 26
 # A thread is worth its start for this many bins.
 _BINS_PER_THREAD = 1 << 17
 _DOUBLE = np.dtype(np.float64)
-# What bins may be multiplied by in single precision, whose range ends soon.
-_LEAST_FACTOR_32 = 2.0**-12
+# What bins may be multiplied by in single precision: 2^-10 takes the least of them, 2^-76, over the largest total,
+# 2^24, to what counts as zero there.
+_LEAST_FACTOR_32 = 2.0**-9
 
 
 class Question(NamedTuple):

@@ -226,11 +226,16 @@ def test_weighted_js_divergence_of_disjoint_rows_is_the_entropy_of_the_weights(p
 
 
 # 0.99972 is one whose distance from 1 is not that of the nearest number of single precision.
-@pytest.mark.parametrize("p_weight", [2.0**-12, 2.0**-20, 2.0**-50, 1e-30, 0.99972, 1 - 2.0**-20])
-@pytest.mark.parametrize(("dtype", "smallest"), [(np.float32, 2.0**-76), (np.float64, 2.0**-700)])
-def test_weighted_js_divergence_with_small_weights_and_bins(p_weight, dtype, smallest):
-    p = np.array([1, 2, 3, 0, smallest, smallest], dtype)
-    q = np.array([2, 1, 3, smallest, 0, 3 * smallest], dtype)
+@pytest.mark.parametrize(
+    "p_weight", [2.0**-9, 2.0**-11, 2.0**-20, 2.0**-50, 1e-30, 0.99972, 1 - 2.0**-11, 1 - 2.0**-20]
+)
+@pytest.mark.parametrize(("dtype", "smallest", "largest"), [(np.float32, -76, 24), (np.float64, -700, 200)])
+@pytest.mark.parametrize("has_large_total", [True, False])
+def test_weighted_js_divergence_with_small_weights_and_bins(p_weight, dtype, smallest, largest, has_large_total):
+    # The least bins that the fast loops take, and the largest total that they divide by.
+    least, unit = 2.0**smallest, 2.0**largest / 6.001 if has_large_total else 1.0
+    p = np.array([unit, 2 * unit, 3 * unit, 0, least, least], dtype)
+    q = np.array([2 * unit, unit, 3 * unit, least, 0, 3 * least], dtype)
     for x, y in ((p, q), (q, p)):
         with mpmath.workdps(60):
             w = mpmath.mpf(p_weight)
