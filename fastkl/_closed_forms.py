@@ -1,7 +1,6 @@
-r"""Kullback-Leibler divergences that have a formula, written so that they lose nothing where P and Q are nearly equal.
+"""Kullback-Leibler divergences that have a formula, as sums of terms that are never negative: nothing cancels.
 
-Three functions, never negative and of second order, make up most of them: the excess :math:`e - \log(1 + e)`, that of
-the exponential, :math:`e^g - 1 - g`, and what the logarithm of the gamma function rises above its tangent.
+The terms are what convex functions rise above their tangents (`fastkl._excess`).
 
 Sources: M. Gil, F. Alajaji and T. Linder, Rényi divergence measures for commonly used univariate continuous
 distributions, Information Sciences 249 (2013), 124-131 (exponential families, Laplace, Pareto, Weibull); C. Bauckhage,
@@ -11,13 +10,25 @@ Directional statistics, Wiley, 2000 (von Mises); the others are those of exponen
 
 import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from fastkl._excess import (
+    excess_of_exp,
+    excess_of_gamma_rest,
+    excess_of_gammaln,
+    excess_of_log_i0,
+    log_ratio,
+    log_ratio_of_products,
+    mean_cosine,
+)
+
 _Array = npt.NDArray[Any]
-_SMALL = 0.25
+_EULER_GAMMA = float(np.euler_gamma)
+_NEAR = 0.25
 
 
 class Parameters(NamedTuple):
@@ -40,81 +51,42 @@ def closed_form(p: Parameters, q: Parameters) -> float | None:
 
 
 def closed_form_of_normals(p_mean: _Array, p_cov: _Array, q_mean: _Array, q_cov: _Array) -> float:
-    """D(P || Q) of multivariate normal distributions."""
-    # With q's covariance L L^T, the eigenvalues of L^-1 C L^-T are 1 + those of the same with the difference.
+    """D(P || Q) of multivariate normal distributions with regular covariances."""
+    # With q's covariance L L^T, the eigenvalues of L^-1 C L^-T are 1 + those of the same with the difference, and the
+    # squares of the singular values of L^-1 times the factor of C: each is exact where the other one is not.
     factor = np.linalg.cholesky(q_cov)
     half = np.linalg.solve(factor, p_cov - q_cov)
     difference = np.linalg.solve(factor, half.T)
+    near = np.linalg.eigvalsh((difference + difference.T) / 2).tolist()
+    far = np.linalg.svd(np.linalg.solve(factor, np.linalg.cholesky(p_cov)), compute_uv=False)[::-1].tolist()
+    logs = [math.log1p(e) if abs(e) < _NEAR else 2.0 * math.log(root) for e, root in zip(near, far, strict=True)]
     apart = np.linalg.solve(factor, p_mean - q_mean)
-    eigenvalues = np.linalg.eigvalsh((difference + difference.T) / 2)
-    # Of a singular covariance of p one is -1 but for rounding.
-    if len(eigenvalues) and eigenvalues[0] < -1.0 + 1e-14 * len(eigenvalues):
-        return math.inf
-    return 0.5 * (math.fsum(excess(float(e)) for e in eigenvalues) + float(apart @ apart))
-
-
-def excess(e: float) -> float:
-    """e - log(1 + e), inf for -1."""
-    if e <= -1.0:
-        return math.inf
-    if abs(e) > _SMALL:
-        return e - math.log1p(e)
-    # log(1 + e) = 2 artanh(s), s = e / (2 + e), and e - 2 s = e s.
-    s = e / (2.0 + e)
-    return s * (e - 2.0 * s * s * sum(s ** (2 * k) / (2 * k + 3) for k in range(12)))
-
-
-def excess_of_exp(g: float) -> float:
-    """e^g - 1 - g."""
-    if abs(g) > _SMALL:
-        return math.expm1(g) - g if g < 700 else math.inf
-    term = total = g * g / 2.0
-    for k in range(3, 16):
-        term *= g / k
-        total += term
-    return total
-
-
-def excess_of_gammaln(a: float, d: float) -> float:
-    """log Gamma(a + d) - log Gamma(a) - d psi(a)."""
-    from scipy.special import gammaln, polygamma, psi
-
-    if abs(d) > 0.1 * a:
-        return float(gammaln(a + d) - gammaln(a) - d * psi(a))
-    return math.fsum(float(polygamma(k - 1, a)) * d**k / math.factorial(k) for k in range(2, 20))
-
-
-def _apart(a: float, b: float) -> float:
-    return (a - b) / b
-
-
-def _squares_apart(a: float, b: float) -> float:
-    return (a - b) / b * ((a + b) / b)
+    return 0.5 * (math.fsum(map(excess_of_exp, logs)) + float(apart @ apart))
 
 
 def _norm(p: Parameters, q: Parameters) -> float | None:
     apart = (p.loc - q.loc) / q.scale
-    return 0.5 * (excess(_squares_apart(p.scale, q.scale)) + apart * apart)
+    return 0.5 * (excess_of_exp(2.0 * log_ratio(p.scale, q.scale)) + apart * apart)
 
 
 def _lognorm(p: Parameters, q: Parameters) -> float | None:
     if p.loc != q.loc:
         return math.inf if p.loc < q.loc else None
     (s,), (t,) = p.shapes, q.shapes
-    apart = math.log1p(_apart(p.scale, q.scale)) / t
-    return 0.5 * (excess(_squares_apart(s, t)) + apart * apart)
+    apart = log_ratio(p.scale, q.scale) / t
+    return 0.5 * (excess_of_exp(2.0 * log_ratio(s, t)) + apart * apart)
 
 
 def _expon(p: Parameters, q: Parameters) -> float | None:
     if p.loc < q.loc:
         return math.inf
-    return (p.loc - q.loc) / q.scale + excess(_apart(p.scale, q.scale))
+    return (p.loc - q.loc) / q.scale + excess_of_exp(log_ratio(p.scale, q.scale))
 
 
 def _rayleigh(p: Parameters, q: Parameters) -> float | None:
     if p.loc != q.loc:
         return math.inf if p.loc < q.loc else None
-    return excess(_squares_apart(p.scale, q.scale))
+    return excess_of_exp(2.0 * log_ratio(p.scale, q.scale))
 
 
 def _halfnorm(p: Parameters, q: Parameters) -> float | None:
@@ -125,60 +97,77 @@ def _halfnorm(p: Parameters, q: Parameters) -> float | None:
 def _gamma(p: Parameters, q: Parameters) -> float | None:
     if p.loc != q.loc:
         return math.inf if p.loc < q.loc else None
-    (a,), (b,), e = p.shapes, q.shapes, _apart(p.scale, q.scale)
-    return excess_of_gammaln(a, b - a) + a * excess(e) + (a - b) * math.log1p(e)
+    return _of_gammas(p.shapes[0], p.scale, q.shapes[0], q.scale)
 
 
 def _invgamma(p: Parameters, q: Parameters) -> float | None:
     if p.loc != q.loc:
         return math.inf if p.loc < q.loc else None
-    return _gamma(p._replace(loc=0.0, scale=1.0 / p.scale), q._replace(loc=0.0, scale=1.0 / q.scale))
+    # The inverses have gamma distributions with the inverse scales.
+    return _of_gammas(p.shapes[0], q.scale, q.shapes[0], p.scale)
+
+
+def _of_gammas(a: float, s: float, b: float, t: float) -> float:
+    # Where the means a s and b t agree, the rest is all.
+    return b * excess_of_exp(log_ratio_of_products((a, s), (b, t))) + excess_of_gamma_rest(a, b)
 
 
 def _beta(p: Parameters, q: Parameters) -> float | None:
     if (p.loc, p.scale) != (q.loc, q.scale):
         return None
     (a, b), (c, d) = p.shapes, q.shapes
-    both = excess_of_gammaln(a + b, (c - a) + (d - b))
-    return max(0.0, excess_of_gammaln(a, c - a) + excess_of_gammaln(b, d - b) - both)
+    # Where the means a / (a + b) and c / (c + d) agree, the rests are all.
+    cross = float(Fraction(a) * Fraction(d) - Fraction(b) * Fraction(c))
+    means = c * _excess_of_share(a, a + b, c, c + d, cross) + d * _excess_of_share(b, a + b, d, c + d, -cross)
+    both = excess_of_gamma_rest(a + b, c + d, (c - a) + (d - b))
+    return max(0.0, means + excess_of_gamma_rest(a, c) + excess_of_gamma_rest(b, d) - both)
+
+
+def _excess_of_share(a: float, s: float, c: float, t: float, cross: float) -> float:
+    # At log((a / s) / (c / t)); cross is a t - c s.
+    apart = cross / s / c
+    return excess_of_exp(math.log1p(apart) if abs(apart) < _NEAR else log_ratio(a, c) + log_ratio(t, s))
 
 
 def _uniform(p: Parameters, q: Parameters) -> float | None:
     if p.loc < q.loc or p.loc + p.scale > q.loc + q.scale:
         return math.inf
-    return math.log1p(_apart(q.scale, p.scale))
+    return log_ratio(q.scale, p.scale)
 
 
 def _laplace(p: Parameters, q: Parameters) -> float | None:
     ratio, apart = p.scale / q.scale, abs(p.loc - q.loc) / p.scale
-    return excess(_apart(p.scale, q.scale)) + ratio * excess_of_exp(-apart)
+    return excess_of_exp(log_ratio(p.scale, q.scale)) + ratio * excess_of_exp(-apart)
 
 
 def _cauchy(p: Parameters, q: Parameters) -> float | None:
     across, along = p.scale - q.scale, p.loc - q.loc
-    return math.log1p((across / p.scale * across / q.scale + along / p.scale * along / q.scale) / 4.0)
+    ratio = (across / p.scale * across / q.scale + along / p.scale * along / q.scale) / 4.0
+    if ratio < 1e300:
+        return math.log1p(ratio)
+    return 2.0 * math.log(math.hypot(p.scale + q.scale, along) / 2.0) - math.log(p.scale) - math.log(q.scale)
 
 
-def _of_exponentials(w: float, r: float) -> float:
-    # X is exponential under P, e^w X^(1 + r) under Q.
-    rise = excess_of_gammaln(1.0, r)
-    # The second is log Gamma(2 + r), of which 2 + r would not keep the digits.
-    return excess_of_exp(w + (math.log1p(r) - np.euler_gamma * r + rise)) + rise
+def _of_exponentials(w: float, c: float, apart: float) -> float:
+    # X is exponential under P, e^w X^c under Q; apart is c - 1.
+    rise = excess_of_gammaln(1.0, c, apart)
+    log_gamma = log_ratio(c, 1.0, apart) - _EULER_GAMMA * apart + rise  # of 1 + c
+    return excess_of_exp(w + log_gamma) + rise
 
 
 def _weibull(p: Parameters, q: Parameters) -> float | None:
     if p.loc != q.loc:
         return math.inf if p.loc < q.loc else None
     (k,), (m,) = p.shapes, q.shapes
-    return _of_exponentials(m * math.log1p(_apart(p.scale, q.scale)), _apart(m, k))
+    return _of_exponentials(m * log_ratio(p.scale, q.scale), m / k, (m - k) / k)
 
 
 def _gumbel_r(p: Parameters, q: Parameters) -> float | None:
-    return _of_exponentials((q.loc - p.loc) / q.scale, _apart(p.scale, q.scale))
+    return _of_exponentials((q.loc - p.loc) / q.scale, p.scale / q.scale, (p.scale - q.scale) / q.scale)
 
 
 def _gumbel_l(p: Parameters, q: Parameters) -> float | None:
-    return _of_exponentials((p.loc - q.loc) / q.scale, _apart(p.scale, q.scale))
+    return _of_exponentials((p.loc - q.loc) / q.scale, p.scale / q.scale, (p.scale - q.scale) / q.scale)
 
 
 def _pareto(p: Parameters, q: Parameters) -> float | None:
@@ -187,37 +176,25 @@ def _pareto(p: Parameters, q: Parameters) -> float | None:
     if p.scale < q.scale:
         return math.inf
     (a,), (b,) = p.shapes, q.shapes
-    return b * math.log1p(_apart(p.scale, q.scale)) + excess(_apart(b, a))
+    return b * log_ratio(p.scale, q.scale) + excess_of_exp(log_ratio(b, a))
 
 
 def _vonmises(p: Parameters, q: Parameters) -> float | None:
     if p.scale != 1.0 or q.scale != 1.0:
         return None
-    from scipy.special import i0e, i1e
-
     (k,), (m,) = p.shapes, q.shapes
-    mean = float(i1e(k) / i0e(k))  # of the cosine
-    turned = 2.0 * m * mean * math.sin((p.loc - q.loc) / 2.0) ** 2
-    if abs(m - k) > 0.1 * (1.0 + k):
-        return turned + math.log(i0e(m) / i0e(k)) + (m - k) * (1.0 - mean)
-    # What log I0 rises above its tangent: the integral of its second derivative.
-    nodes, weights = np.polynomial.legendre.leggauss(20)
-    t = (nodes + 1.0) / 2.0
-    x = k + t * (m - k)
-    means = i1e(x) / i0e(x)
-    with np.errstate(invalid="ignore"):
-        bends = np.where(x < 1e-6, 0.5, 1.0 - means / x - means**2)
-    return turned + float(((1.0 - t) * bends * weights).sum()) / 2.0 * (m - k) ** 2
+    return 2.0 * m * mean_cosine(k) * math.sin((p.loc - q.loc) / 2.0) ** 2 + excess_of_log_i0(k, m)
 
 
 def _of_two_outcomes(p: float, q: float) -> float:
     if p == q:
         return 0.0
-    if p in (0.0, 1.0):
-        return -math.log1p(-q) if p == 0.0 else -math.log(q) if q > 0.0 else math.inf
     if q in (0.0, 1.0):
         return math.inf
-    return p * excess((q - p) / p) + (1.0 - p) * excess((p - q) / (1.0 - p))
+    if p in (0.0, 1.0):
+        return -math.log1p(-q) if p == 0.0 else -math.log(q)
+    of_others = excess_of_exp(log_ratio(1.0 - q, 1.0 - p, p - q))
+    return p * excess_of_exp(log_ratio(q, p)) + (1.0 - p) * of_others
 
 
 def _poisson(p: Parameters, q: Parameters) -> float | None:
@@ -226,7 +203,7 @@ def _poisson(p: Parameters, q: Parameters) -> float | None:
     (a,), (b,) = p.shapes, q.shapes
     if a == 0.0 or b == 0.0:
         return b if a == 0.0 else math.inf
-    return a * excess(_apart(b, a))
+    return a * excess_of_exp(log_ratio(b, a))
 
 
 def _binom(p: Parameters, q: Parameters) -> float | None:

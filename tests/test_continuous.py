@@ -9,6 +9,7 @@ import scipy.stats as st
 
 import fastkl
 from fastkl import continuous_kl_divergence
+from fastkl._distributions import distribution_of
 
 INF = float("inf")
 mp = mpmath.mp
@@ -88,31 +89,144 @@ def test_formulas_and_quadrature_against_mpmath(p, q):
     assert value == pytest.approx(expected, rel=1e-12)
     assert error == 0
     value, error = continuous_kl_divergence(p, q, method="quadrature", return_error=True)
-    assert value == pytest.approx(expected, rel=1e-9)
+    assert value == pytest.approx(expected, rel=1e-11)
     assert error < 1e-9 * value
 
 
-@pytest.mark.parametrize("step", [1e-3, 1e-6, 1e-9])
+def _of_norms(m, s, n, t):
+    return mp.log(t / s) + (s**2 + (m - n) ** 2) / (2 * t**2) - mp.mpf(1) / 2
+
+
+def _of_lognorms(s, a, t, b):
+    return _of_norms(mp.log(a), s, mp.log(b), t)
+
+
+def _of_gammas(a, s, b, t):
+    return (a - b) * mp.psi(0, a) - mp.loggamma(a) + mp.loggamma(b) + b * mp.log(t / s) + a * (s - t) / t
+
+
+def _of_invgammas(a, s, b, t):
+    return _of_gammas(a, 1 / s, b, 1 / t)
+
+
+def _log_beta(a, b):
+    return mp.loggamma(a) + mp.loggamma(b) - mp.loggamma(a + b)
+
+
+def _of_betas(a, b, c, d):
+    means = (a - c) * mp.psi(0, a) + (b - d) * mp.psi(0, b) + (c - a + d - b) * mp.psi(0, a + b)
+    return _log_beta(c, d) - _log_beta(a, b) + means
+
+
+def _of_vonmises(k, a, m, b):
+    mean = mp.besseli(1, k) / mp.besseli(0, k)
+    return mp.log(mp.besseli(0, m) / mp.besseli(0, k)) + mean * (k - m * mp.cos(a - b))
+
+
+def _of_weibulls(k, s, m, t):
+    logs = mp.log(k / s**k) - mp.log(m / t**m) + (k - m) * (mp.log(s) - mp.euler / k)
+    return logs + (s / t) ** m * mp.gamma(m / k + 1) - 1
+
+
+def _of_gumbels(a, s, b, t):
+    return _of_weibulls(1 / s, mp.exp(-a), 1 / t, mp.exp(-b))  # of exp(-x)
+
+
+def _of_cauchys(a, s, b, t):
+    return mp.log(((s + t) ** 2 + (a - b) ** 2) / (4 * s * t))
+
+
+def _of_laplaces(a, s, b, t):
+    return mp.log(t / s) + (s * mp.exp(-abs(a - b) / s) + abs(a - b)) / t - 1
+
+
+def _of_paretos(a, s, b, t):
+    return mp.log(a / b) + b * mp.log(s / t) + (b - a) / a
+
+
+def _of_two_outcomes(p, q):
+    return p * mp.log(p / q) + (1 - p) * mp.log((1 - p) / (1 - q))
+
+
+# How scipy.stats takes the four parameters, and the formula of textbooks, which needs many digits.
+TEXTBOOK = {
+    "norm": (st.norm, _of_norms),
+    "lognorm": (lambda s, scale: st.lognorm(s, 0, scale), _of_lognorms),
+    "gamma": (lambda a, scale: st.gamma(a, 3, scale), _of_gammas),
+    "invgamma": (lambda a, scale: st.invgamma(a, -1, scale), _of_invgammas),
+    "beta": (lambda a, b: st.beta(a, b, 1, 2), _of_betas),
+    "vonmises": (st.vonmises, _of_vonmises),
+    "weibull_min": (lambda k, scale: st.weibull_min(k, 1, scale), _of_weibulls),
+    "gumbel_r": (st.gumbel_r, _of_gumbels),
+    "cauchy": (st.cauchy, _of_cauchys),
+    "laplace": (st.laplace, _of_laplaces),
+    "pareto": (lambda b, scale: st.pareto(b, 0.5, scale), _of_paretos),
+    "poisson and expon": (lambda m, s: st.poisson(m, 2), lambda a, s, b, t: b - a + a * mp.log(a / b)),
+    "expon": (lambda s, t: st.expon(1, s), lambda s, _, t, __: mp.log(t / s) + s / t - 1),
+    "rayleigh": (lambda s, t: st.rayleigh(1, s), lambda s, _, t, __: 2 * mp.log(t / s) + (s / t) ** 2 - 1),
+    "halfnorm": (lambda s, t: st.halfnorm(1, s), lambda s, _, t, __: mp.log(t / s) + ((s / t) ** 2 - 1) / 2),
+    "binom": (lambda p, s: st.binom(9, p, 2), lambda p, s, q, t: 9 * _of_two_outcomes(p, q)),
+    "geom": (lambda p, s: st.geom(p), lambda p, s, q, t: _of_two_outcomes(p, q) / p),
+    "nbinom": (lambda p, s: st.nbinom(2.5, p), lambda p, s, q, t: 2.5 * _of_two_outcomes(p, q) / p),
+}
+
+
+def _by_textbook(name, parameters):
+    with mp.workdps(80):
+        return float(TEXTBOOK[name][1](*(mp.mpf(float(x)) for x in parameters)))
+
+
 @pytest.mark.parametrize(
-    "make",
+    ("name", "parameters"),
     [
-        lambda e: st.norm(0.5 + e, 1 + e),
-        lambda e: st.gamma(3 + e, 0, 2 + e),
-        lambda e: st.beta(2 + e, 3 + 2 * e),
-        lambda e: st.laplace(e, 1 + e),
-        lambda e: st.cauchy(e, 1 + e),
-        lambda e: st.weibull_min(1.5 + e, 0, 2 + e),
-        lambda e: st.pareto(2 + e, 0, 1),
-        lambda e: st.expon(0, 2 + e),
-        lambda e: st.gumbel_r(e, 1 + 2 * e),
+        *(("norm", (0, s, 0, 1)) for s in (1e-3, 1e-6, 1e-9, 1e-20, 1e-200)),
+        ("norm", (0, 1e9, 1, 1)),
+        ("lognorm", (1, 1e-20, 1, 1)),
+        ("expon", (1e-17, 0, 1, 0)),
+        ("rayleigh", (1e-12, 0, 1, 0)),
+        ("halfnorm", (1e-12, 0, 1, 0)),
+        ("gamma", (2, 1e-18, 3, 1)),
+        ("gamma", (1e-5, 1, 2e5, 1)),
+        *(("gamma", (a, 1 / a, r * a, 1 / (r * a))) for a in (2, 15, 1e3, 1e6, 1e9) for r in (0.3, 1.01, 1.8)),
+        *(("invgamma", (a, a, r * a, r * a)) for a in (2, 1e6) for r in (0.3, 1.01)),
+        *(("beta", (a, 9 * a, r * a, 9 * r * a)) for a in (0.01, 1, 30, 1e4, 1e8) for r in (0.3, 1.001, 2)),
+        ("beta", (1e6, 1, 1e6 + 10, 1)),
+        ("beta", (1e-3, 1e3, 5, 1e-4)),
+        *(("vonmises", (k, 0, r * k, 0)) for k in (1e-6, 0.5, 25, 59, 61, 1e3, 1e6) for r in (0.3, 1.001, 1.2, 3)),
+        ("vonmises", (5, 0, 1e5, 1)),
+        ("vonmises", (1e5, 0, 2, 1)),
+        ("weibull_min", (1.5, 2, 80, 2)),
+        ("weibull_min", (1.5, 1e-20, 1.6, 1)),
+        ("weibull_min", (50, 1, 0.5, 1)),
+        ("gumbel_r", (0, 1e-3, 1, 2)),
+        ("gumbel_r", (0, 3, 1, 0.5)),
+        ("cauchy", (0, 1e-200, 5, 1e200)),
+        ("cauchy", (1e9, 1, 0, 1e-3)),
+        ("laplace", (0, 1e-17, 1e-18, 1)),
+        ("pareto", (1e-3, 1e9, 1e3, 1)),
+        ("poisson and expon", (1e-12, 0, 1, 0)),
+        ("poisson and expon", (1e12, 0, 1.1e12, 0)),
+        ("binom", (1e-15, 0, 0.9, 0)),
+        ("geom", (0.9, 0, 1e-15, 0)),
+        ("nbinom", (1e-9, 0, 0.5, 0)),
     ],
 )
-def test_formulas_lose_nothing_where_distributions_are_nearly_equal(make, step):
-    p, q = make(step), make(0.0)
-    value = continuous_kl_divergence(p, q)
-    expected = exact(p, q)
-    assert value == pytest.approx(expected, rel=1e-9, abs=0)
-    assert continuous_kl_divergence(q, q) == 0
+def test_formulas_lose_nothing_at_large_ratios_and_parameters(name, parameters):
+    make = TEXTBOOK[name][0]
+    value = continuous_kl_divergence(make(*parameters[:2]), make(*parameters[2:]))
+    assert value == pytest.approx(_by_textbook(name, parameters), rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize("step", [1e-3, 1e-6, 1e-9, 1e-13])
+@pytest.mark.parametrize("name", TEXTBOOK)
+def test_formulas_lose_nothing_where_distributions_are_nearly_equal(name, step):
+    for first, second in ((0.4, 0.7), (0.61, 37.0)):
+        q = np.array([first, second])
+        p = q * (1 + step * np.array([1.0, 2.0 if name == "pareto" else -0.7]))
+        make = TEXTBOOK[name][0]
+        value = continuous_kl_divergence(make(*p), make(*q))
+        assert value == pytest.approx(_by_textbook(name, (*p, *q)), rel=1e-12, abs=0)
+        assert continuous_kl_divergence(make(*q), make(*q)) == 0
 
 
 DISCRETE = [
@@ -124,20 +238,166 @@ DISCRETE = [
     (st.binom(10, 0.3), st.poisson(3), False),
     (st.binom(10, 0.3), st.binom(20, 0.3), False),
     (st.geom(0.3), st.nbinom(2, 0.3, loc=1), False),
-    (st.poisson(1e6), st.poisson(1.1e6), True),
 ]
+
+
+def _log_mass(frozen):
+    """In as many digits as mpmath works with."""
+    n, k = frozen.dist.name, [mp.mpf(float(x)) for x in frozen.args]
+    if n == "poisson":
+        return lambda x: x * mp.log(k[0]) - k[0] - mp.loggamma(x + 1)
+    if n in ("bernoulli", "binom"):
+        n, p = k if n == "binom" else (1, k[0])
+        return lambda x: mp.log(mp.binomial(n, x)) + x * mp.log(p) + (n - x) * mp.log(1 - p) if x <= n else -mp.inf
+    if n == "geom":
+        return lambda x: mp.log(k[0]) + (x - 1) * mp.log(1 - k[0])
+    loc = frozen.kwds.get("loc", 0)
+    return lambda x: _log_nbinom(x - loc, *k)
+
+
+def _log_nbinom(x, n, p):
+    return mp.log(mp.binomial(x + n - 1, x)) + n * mp.log(p) + x * mp.log(1 - p)
 
 
 @pytest.mark.parametrize(("p", "q", "has_formula"), DISCRETE, ids=lambda value: getattr(value, "dist", value))
 def test_discrete(p, q, has_formula):
-    a, b = p.support()
-    k = np.arange(a, min(b, p.isf(1e-15) + 200) + 1)
-    k = k[p.logpmf(k) > -700]
-    expected = math.fsum(p.pmf(k) * (p.logpmf(k) - q.logpmf(k)))
+    with mp.workdps(40):
+        log_p, log_q = _log_mass(p), _log_mass(q)
+        k = range(int(p.support()[0]), int(min(p.support()[1], 400)) + 1)
+        expected = float(mp.fsum(mp.exp(log_p(x)) * (log_p(x) - log_q(x)) for x in k))
     value, error = continuous_kl_divergence(p, q, return_error=True)
-    assert value == pytest.approx(expected, rel=1e-9)
-    assert (error == 0) or not has_formula
+    assert value == pytest.approx(expected, rel=1e-12 if has_formula else 1e-9)
+    assert (error == 0) == has_formula or error < 1e-9 * value
     assert continuous_kl_divergence(p, q, method="quadrature") == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "frozen",
+    [
+        st.hypsecant(1, 2),
+        st.invweibull(2.5, 1, 2),
+        st.laplace(1, 2),
+        st.levy(1, 2),
+        st.moyal(1, 2),
+        st.pareto(2.5, 1, 2),
+    ],
+    ids=lambda frozen: frozen.dist.name,
+)
+def test_log_densities_of_our_own_are_those_of_scipy(frozen):
+    own = distribution_of("p", frozen, frozen, None, ()).log_density
+    x = frozen.ppf([1e-9, 1e-3, 0.1, 0.5, 0.9, 0.999, 1 - 1e-9])
+    if math.isfinite(frozen.support()[0]):
+        x = np.append(x, frozen.support()[0] - 1)
+    np.testing.assert_allclose(own(x), frozen.logpdf(x), rtol=1e-12, atol=1e-12)
+
+
+def test_far_out_nothing_underflows():
+    for p, q, mean in (
+        (st.norm(0, 1), st.laplace(0, 1e-4), math.sqrt(2 / math.pi)),
+        (st.laplace(0, 1e4), st.laplace(0, 1), 1e4),
+    ):
+        expected = mean / q.args[1] + math.log(2 * q.args[1]) - float(p.entropy())
+        assert continuous_kl_divergence(p, q, method="quadrature") == pytest.approx(expected, rel=1e-12)
+    with pytest.raises(ArithmeticError, match="SciPy's log density of q is -inf inside the support"):
+        continuous_kl_divergence(st.norm(0, 1), st.johnsonsu(0, 400))
+
+
+def test_sums_of_many_terms():
+    p, q = st.poisson(1e6), st.poisson(1.1e6)
+    expected = continuous_kl_divergence(p, q)
+    assert continuous_kl_divergence(p, q, method="quadrature") == pytest.approx(expected, rel=1e-9)
+    far = continuous_kl_divergence(st.poisson(3.0), st.poisson(1e12))
+    assert continuous_kl_divergence(st.poisson(3.0), st.poisson(1e7), method="quadrature") == pytest.approx(
+        continuous_kl_divergence(st.poisson(3.0), st.poisson(1e7)), rel=1e-9
+    )
+    assert far == pytest.approx(1e12, rel=1e-6)
+    zipf = mp.log(mp.zeta(4) / mp.zeta(3.5)) - 0.5 * mp.zeta(3.5, derivative=1) / mp.zeta(3.5)
+    value, error = continuous_kl_divergence(st.zipf(3.5), st.zipf(4), rtol=1e-8, return_error=True)
+    assert value == pytest.approx(float(zipf), rel=1e-7)
+    assert error < 1e-8 * value
+
+
+# No formula: densities in mpmath, cut where they need it.
+def _t(df):
+    constant = mp.gamma(mp.mpf(df + 1) / 2) / (mp.sqrt(df * mp.pi) * mp.gamma(mp.mpf(df) / 2))
+    return lambda x: constant * (1 + x * x / df) ** (-mp.mpf(df + 1) / 2)
+
+
+def _of_fisk(x):
+    return mp.mpf(3.5) * x ** mp.mpf(2.5) / (1 + x ** mp.mpf(3.5)) ** 2
+
+
+def _both_sides(*decades):
+    return sorted([-(mp.mpf(10) ** d) for d in decades] + [0] + [mp.mpf(10) ** d for d in decades])
+
+
+@pytest.mark.parametrize(
+    ("p", "q", "f", "g", "cuts"),
+    [
+        (st.t(3), st.norm(), _t(3), DENSITIES["norm"], _both_sides(*range(-1, 26))),
+        (st.norm(), st.t(3), DENSITIES["norm"], _t(3), list(range(-20, 21, 2))),
+        (st.t(0.5), st.cauchy(), _t(0.5), DENSITIES["cauchy"], _both_sides(*range(-1, 80, 2))),
+        (
+            st.skewnorm(5),
+            st.norm(),
+            lambda x: 2 * DENSITIES["norm"](x) * mp.ncdf(5 * x),
+            DENSITIES["norm"],
+            [-4, -2, -1, 0, 1, 3, 6, 15],
+        ),
+        (
+            st.logistic(),
+            st.laplace(),
+            lambda x: mp.exp(-abs(x)) / (1 + mp.exp(-abs(x))) ** 2,
+            DENSITIES["laplace"],
+            list(range(-80, 81, 5)),
+        ),
+        # SciPy's densities and distribution functions of these overflow or underflow before others do.
+        (
+            st.fisk(3.5),
+            st.fisk(3.5, scale=1.25),
+            _of_fisk,
+            lambda x: _of_fisk(x / mp.mpf(1.25)) / mp.mpf(1.25),
+            [0, *(mp.mpf(10) ** d for d in range(-10, 16))],
+        ),
+        (
+            st.mielke(10, 4.5),
+            st.norm(1, 2),
+            lambda x: 10 * x**9 / (1 + x ** mp.mpf(4.5)) ** (1 + 10 / mp.mpf(4.5)),
+            lambda x: DENSITIES["norm"]((x - 1) / 2) / 2,
+            [0, 0.1, 0.5, 1, 2, 4, *(mp.mpf(10) ** d for d in range(1, 25))],
+        ),
+        (
+            st.invweibull(8),
+            st.invweibull(8, scale=1.25),
+            lambda x: DENSITIES["weibull_min"](1 / x, 8) / x**2,
+            lambda x: DENSITIES["weibull_min"](1.25 / x, 8) / x**2 * mp.mpf(1.25),
+            [0.2, 0.3, 0.5, 0.7, 1, 2, 5, *(mp.mpf(10) ** d for d in range(1, 10))],
+        ),
+        (
+            st.gamma(0.1),
+            st.weibull_min(0.3),
+            lambda x: _gamma(x, mp.mpf(0.1)),
+            lambda x: DENSITIES["weibull_min"](x, mp.mpf(0.3)),
+            [0, *(mp.mpf(10) ** d for d in range(-200, 2, 8)), 10, 30, 100],
+        ),
+    ],
+    ids=lambda value: getattr(getattr(value, "dist", None), "name", ""),
+)
+def test_quadrature_against_mpmath(p, q, f, g, cuts):
+    with mp.workdps(30):
+        expected = float(mp.quad(lambda x: f(x) * mp.log(f(x) / g(x)) if f(x) else f(x), cuts))
+    value, error = continuous_kl_divergence(p, q, return_error=True)
+    assert value == pytest.approx(expected, rel=1e-11)
+    assert abs(value - expected) < error + 1e-13 * value
+    assert error < 1e-9 * value
+
+
+def _sample(points, masses, loc=0):
+    return st.rv_discrete(values=(points, masses))(loc=loc)
+
+
+def _histogram(counts, edges):
+    return st.rv_histogram((np.array(counts), np.array(edges)), density=False)()
 
 
 @pytest.mark.parametrize(
@@ -152,6 +412,12 @@ def test_discrete(p, q, has_formula):
         (st.binom(10, 0.5), st.binom(10, 1)),
         (st.cauchy(), st.norm()),
         (st.t(1.5), st.norm()),
+        (st.t(2), st.norm()),
+        (st.norm(), st.vonmises(1.0)),
+        (st.poisson(3, 0.5), st.poisson(4)),
+        (st.bernoulli(0), st.bernoulli(1)),
+        (st.uniform(0, 3), _histogram([1, 0, 1], [0, 1, 2, 3])),
+        (st.binom(2, 0.5), st.rv_discrete(values=([0, 2], [0.5, 0.5]))()),
         (st.pareto(0.9), st.expon()),
     ],
 )
@@ -170,10 +436,21 @@ def test_infinite(p, q):
         (st.norm(0, 1e-3), st.norm(50, 1), 0.5 * (1e-6 + 2500 - 1) + math.log(1000)),
         (st.poisson(0), st.poisson(2), 2.0),
         (st.binom(10, 0), st.binom(10, 0.5), 10 * math.log(2)),
+        (st.poisson(3, 0.5), st.poisson(5, 0.5), 3 * math.log(3 / 5) + 2),
+        (st.laplace(), st.norm(), math.log(math.pi / 2) / 2),
+        (st.uniform(-math.pi, 2 * math.pi), st.vonmises(2, 5), float(mp.log(mp.besseli(0, 2)))),
+        (_sample([0.1, 0.7], [0.5, 0.5], 0.2), _sample([0.1, 0.7], [0.25, 0.75], 0.2), math.log(4 / 3) / 2),
+        (_sample([1, 2], [0.5, 0.5]), st.geom(0.5), math.log(1 / 0.5 / 2) / 2 + math.log(0.5 / 0.25) / 2),
+        (_sample([0.5, 3], [0.5, 0.5]), _sample([0.5, 3, 1], [0.25, 0.25, 0.5]), math.log(2)),
+        (_histogram([1, 3], [0, 1, 2]), _histogram([2, 2], [0, 0.5, 2]), None),
+        (st.norm(0, 1e-9), st.norm(0, 1), (1e-18 - 1) / 2 + 9 * math.log(10)),
+        (st.norm(0, 1), st.norm(1e6, 1), 5e11),
     ],
 )
 @pytest.mark.parametrize("method", ["auto", "quadrature"])
 def test_known_values(p, q, expected, method):
+    if expected is None:  # densities 1/4, 3/4 on unit intervals; 1 on the first half, 1/3 after it
+        expected = math.log(1 / 4) / 8 + math.log(3 / 4) / 8 + math.log(9 / 4) * 3 / 4
     assert continuous_kl_divergence(p, q, method=method) == pytest.approx(expected, rel=1e-9)
 
 
@@ -200,6 +477,33 @@ def test_functions():
     assert continuous_kl_divergence(st.uniform(), gap, support=(0, 1), points=[0.25, 0.75]) == INF
 
 
+def test_functions_have_mass_in_the_support_alone():
+    everywhere = {"support": (-INF, INF)}
+    assert continuous_kl_divergence(st.norm().logpdf, st.uniform(), **everywhere) == INF
+    assert continuous_kl_divergence(st.uniform().logpdf, st.norm(), **everywhere, points=[0, 1]) == pytest.approx(
+        math.log(2 * math.pi) / 2 + 1 / 6, rel=1e-12
+    )
+    assert continuous_kl_divergence(st.uniform(0, 2), lambda x: 0 * x, support=(0, 1)) == INF
+    assert continuous_kl_divergence(st.uniform(0, 1), lambda x: 0 * x - math.log(2), support=(-1, 1)) == pytest.approx(
+        math.log(2), rel=1e-12
+    )
+
+
+def test_functions_of_one_number_and_narrow_peaks():
+    everywhere = {"support": (-INF, INF)}
+
+    def log_density(x):
+        return -math.fabs(x) - math.log(2)
+
+    value = continuous_kl_divergence(log_density, st.norm(), **everywhere, points=0)
+    assert value == pytest.approx(math.log(math.pi / 2) / 2, rel=1e-12)
+    p, q = st.norm(0, 1e-3), st.norm(50, 1)
+    expected = continuous_kl_divergence(p, q)
+    assert continuous_kl_divergence(p.logpdf, q.logpdf, **everywhere, points=[0, 50]) == pytest.approx(
+        expected, rel=1e-12
+    )
+
+
 def test_multivariate_normal():
     p = st.multivariate_normal([0, 0.5], [[1, 0.5], [0.5, 2]])
     q = st.multivariate_normal([1, 0], [[2, 0.3], [0.3, 1]])
@@ -220,6 +524,7 @@ def test_base_and_the_divergence_of_fine_histograms():
     p, q = st.norm(0, 1), st.t(5)
     bits = continuous_kl_divergence(p, q, base=2)
     assert bits == pytest.approx(continuous_kl_divergence(p, q) / math.log(2), rel=1e-15)
+    assert continuous_kl_divergence(p, q, base=0.5) == -bits
     edges = np.linspace(-35, 35, 40_001)
     assert fastkl.kl_divergence(np.diff(p.cdf(edges)), np.diff(q.cdf(edges)), base=2) == pytest.approx(bits, rel=1e-3)
 
@@ -241,7 +546,16 @@ def test_base_and_the_divergence_of_fine_histograms():
         (st.norm(), st.norm(), {"rtol": 0}, ValueError, "rtol must be a number"),
         (st.norm(), st.norm(), {"method": "formula"}, ValueError, "method must be 'auto' or 'quadrature'"),
         (st.norm(), st.norm(), {"base": 1}, ValueError, "base must be"),
-        (st.t(2), st.norm(), {}, ArithmeticError, "does not converge"),
+        (st.norm(float("nan"), 1), st.norm(), {}, ValueError, "p has parameters out of their range"),
+        (np.log, st.norm(), {"support": (0, 1), "points": ["a"]}, ValueError, "points must be finite numbers"),
+        (st.norm(1e6).logpdf, st.norm(), {"support": (-INF, INF)}, ValueError, "p integrates to 0 .* pass as points"),
+        (st.gaussian_kde([1.0, 2.0]), st.norm(), {}, TypeError, "p is a gaussian_kde: pass its method logpdf"),
+        (st.rv_histogram(([1], [0, 1])), st.norm(), {}, TypeError, "p is not frozen: call it"),
+        (st.multivariate_t([0, 0]), st.norm(), {}, TypeError, "of several variables only the normal is known"),
+        (st.zipf(1.5), st.zipf(3), {}, ArithmeticError, "the sum does not converge within"),
+        (st.randint(0, 10**9), st.randint(0, 10**10), {}, ArithmeticError, "the sum does not converge within"),
+        (st.beta(0.01, 0.01), st.beta(0.5, 0.5), {"method": "quadrature"}, ArithmeticError, "does not converge"),
+        (st.pareto(0.02), st.pareto(0.03), {"method": "quadrature"}, ArithmeticError, "does not converge"),
     ],
 )
 def test_bad_arguments(p, q, options, error, message):
