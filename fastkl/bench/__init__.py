@@ -24,12 +24,14 @@ __all__ = ["add_arguments", "run"]
 
 _DESCRIPTION = """\
 Times fastkl, NumPy, SciPy and, where they are installed, numexpr, torch, JAX and NumKong on one job after another,
-beside the least time there can be: that of reading the arrays. The contestants of a job run in turn, many times."""
+beside the least time there can be: that of reading the arrays, for all pairs that of a product of matrices. The
+contestants of a job run in turn, many times."""
 
 _EXAMPLES = """\
 examples:
   fastkl bench --quick                       a first look, in two minutes
   fastkl bench --jobs 'float64*'             the jobs whose names begin so
+  fastkl bench --suite pairs                 all pairs and nearest rows, beside the bare product of matrices
   fastkl bench --json here.json              all jobs, the figures kept
   fastkl bench --readme here.json            the table in README.md from such figures
 
@@ -46,7 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     positive, count = number(float, _check_positive, "above zero"), number(int, check_threads, "a whole number >= 1")
-    add("--suite", default="rows", help="the table of jobs: rows (default), divergences or pairs")
+    add(
+        "--suite",
+        default="rows",
+        help="rows (default); divergences: others than KL, logits, sparse rows; pairs: all pairs, nearest rows",
+    )
     add("--jobs", default="*", metavar="PATTERN", help="only jobs whose names match")
     add("--quick", action="store_true", help="a quarter of the data and of the time")
     add("--scale", type=positive, metavar="X", help="this part of each job's data (default: 1)")

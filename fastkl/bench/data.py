@@ -98,6 +98,30 @@ def near_pairs(rows: int, bins: int, dtype: str) -> tuple[_Array, _Array]:
     return p.astype(dtype), q.astype(dtype)
 
 
+def two_supports(rows: int, bins: int, dtype: str) -> tuple[_Array, _Array]:
+    """Even rows of p fill one half of the bins, odd ones the other; each row of q one half and some of the other.
+
+    Of all pairs every second one is inf, beside one that is finite.
+    """
+    p, q = two_positive(rows, bins, dtype)
+    rng = np.random.default_rng(20)
+    first = np.zeros(bins, bool)
+    first[rng.permutation(bins)[: bins // 2]] = True
+    spared = rng.random((rows, bins)) < 0.5
+    supports = np.where(np.arange(rows)[:, None] % 2 == 0, first, ~first)
+    p[~supports] = 0
+    q[~supports & ~spared] = 0
+    return p, q
+
+
+def digits(rows: int, bins: int, dtype: str) -> tuple[_Array, _Array]:
+    """The first of scikit-learn's 1797 handwritten digits, ink over 64 cells and 0.5 in each; q is p."""
+    from sklearn.datasets import load_digits
+
+    images = (load_digits().data[:rows, :bins] + 0.5).astype(dtype)
+    return images, images
+
+
 def queries_and_base(rows: int, bins: int, dtype: str) -> tuple[_Array, _Array]:
     """Ten times as many rows of q as of p."""
     return positive(rows, bins, dtype, 18), positive(10 * rows, bins, dtype, 19)

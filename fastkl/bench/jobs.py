@@ -19,6 +19,7 @@ from fastkl.bench.pairs import (
     NUMKONG_PAIRS,
     PRODUCT,
     RTOL_PAIRS,
+    TWO_PRODUCTS,
     PairsCase,
 )
 from fastkl.bench.peers import (
@@ -221,11 +222,13 @@ def _pairs(
     **options: Any,
 ) -> Job:
     peers = (PRODUCT, FASTKL_PAIRS, *peers)
-    given: dict[str, Any] = {"form": PairsCase, "reference": PRODUCT.name, "has_zeros": make is data.half_zero}
+    has_zeros = make in (data.half_zero, data.two_supports)
+    given: dict[str, Any] = {"form": PairsCase, "reference": PRODUCT.name, "has_zeros": has_zeros}
     return Job(name, about, *shape, dtype, make, True, targets, peers, **given | options)
 
 
 _PRODUCT = f"{PRODUCT.name} / fastkl"
+_DENSE = Target("fastkl / fastkl, dense", 1.6, at_most=True)
 _NEAREST = partial(PairsCase, k=10)
 
 PAIRS = (
@@ -242,9 +245,12 @@ PAIRS = (
         (Target(_PRODUCT, 0.6), Target("error of fastkl", 1e-4, at_most=True)), (BY_HAND,), "float32",
     ),
     _pairs(
-        "pairs-half-zero", "all pairs, half of the bins zero", (4000, 256),
-        (Target("fastkl / fastkl, dense", 1.6, at_most=True),), (FASTKL_PAIRS.on("dense", _dense),),
-        make=data.half_zero,
+        "pairs-half-zero", "all pairs, half of the bins zero, nearly all inf", (4000, 256), (_DENSE,),
+        (FASTKL_PAIRS.on("dense", _dense),), make=data.half_zero,
+    ),
+    _pairs(
+        "pairs-half-inf", "all pairs, half of the bins zero, every second inf", (4000, 256), (_DENSE,),
+        (FASTKL_PAIRS.on("dense", _dense),), make=data.two_supports,
     ),
     _pairs(
         "pairs-near", "all pairs, divergences from 1e-19 to 1", (500, 256),
@@ -258,7 +264,14 @@ PAIRS = (
         "pairs-js", "all pairs, Jensen-Shannon divergence", (2000, 256), (Target(f"{CDIST_JS.name} / fastkl", 20),),
         (CDIST_JS,), divergence="js",
     ),
-    _pairs("pairs-jeffreys", "all pairs, Jeffreys divergence", (4000, 256), (), divergence="jeffreys"),
+    _pairs(
+        "pairs-jeffreys", "all pairs, Jeffreys divergence", (4000, 256), (), (TWO_PRODUCTS,), divergence="jeffreys",
+        reference=TWO_PRODUCTS.name,
+    ),
+    _pairs(
+        "pairs-digits", "all pairs of handwritten digits", (1797, 64), (Target("error of fastkl", 1e-9, at_most=True),),
+        (BY_HAND,), make=data.digits,
+    ),
     _pairs("pairs-few-rows", "all pairs of few rows", (500, 256), (Target(_PRODUCT, 0.5),)),
     _pairs("pairs-many-rows", "all pairs of many rows", (12_000, 256), (Target(_PRODUCT, 0.75),)),
     _pairs("pairs-few-bins", "all pairs of short rows", (4000, 32), (Target(_PRODUCT, 0.5),)),
@@ -268,6 +281,10 @@ PAIRS = (
         "nearest", "the 10 nearest of ten times as many rows", (20_000, 256),
         (Target(_PRODUCT, 0.6), Target("error of fastkl", 1e-13, at_most=True)),
         make=data.queries_and_base, form=_NEAREST,
+    ),
+    _pairs(
+        "nearest-digits", "the 10 nearest handwritten digits", (1797, 64),
+        (Target("error of fastkl", 1e-13, at_most=True),), make=data.digits, form=_NEAREST,
     ),
     _pairs(
         "nearest-memory", "the 10 nearest of ten times as many rows", (20_000, 256),

@@ -104,7 +104,11 @@ _Values = dict[str, tuple[float | None, float | None]]
 
 
 def _time(job: Job, settings: Settings, result: Result) -> _Values:
-    whole = job.case(settings.threads)
+    try:
+        whole = job.case(settings.threads)
+    except ImportError as absent:
+        result.lines.append(Row(FASTKL.name, f"not measured: the data come with {absent.name}, which is not installed"))
+        return {}
     cases: dict[Callable[[Case], Case], Case] = {}
     truths: dict[Case, Callable[[Any], float | None]] = {}
     runners: dict[str, Runner] = {}
@@ -133,7 +137,7 @@ def _time(job: Job, settings: Settings, result: Result) -> _Values:
                 truths[case] = case.truth() if isinstance(case, PairsCase) else Truth(case).error_of
             row.error = truths[case](answer)
             if row.error == math.inf:  # which JSON can't say
-                row.error, row.note = None, "not finite where the divergence is, or the reverse"
+                row.error, row.note = None, "not 0 or not finite where the divergence is, or the reverse"
         runners[peer.name] = runner_of(call, case.items if job.unit == "bin" else 1)
         if case.items < whole.items:
             row.note = " ".join([f"timed on {case.items:,} bins", row.note]).strip()
@@ -177,7 +181,9 @@ def _growth(job: Job, settings: Settings, result: Result) -> _Values:
     for size in sizes:
         case = replace(whole, p=whole.p[:size], q=whole.q[:size])
         for peer in job.peers:
-            runners[_sized(peer, job, size)] = runner_of(peer.bind(case), case.items)
+            call = peer.bind(case)
+            call()  # compiles
+            runners[_sized(peer, job, size)] = runner_of(call, case.items)
     play(list(runners.values()), settings.seconds, settings.threads)
     for size in sizes:
         floor = runners[_sized(FLOOR, job, size)]

@@ -20,9 +20,9 @@ def heading(session: dict[str, Any]) -> str:
             f"{machine['system']}, Python {machine['python']}, {versions}",
             f"{session['date']}, {session['threads']} threads, {session['scale']:g} of the full size, "
             f"{session['seconds']:g} s for each contestant, all of a job in turn",
-            "of floor: the read floor's time / this time; x SciPy: scipy.stats.entropy's time / this time, or that "
-            "of the contestant that a job names; both medians over the rounds",
-            "error: largest relative error of a sample of rows against extended precision",
+            "of floor: the read floor's time / this time; x SciPy: scipy.stats.entropy's time / this time, x another: "
+            "that one's; medians over the rounds",
+            "error: largest relative error of a sample of the results against extended precision",
         ]
     )
 
@@ -33,12 +33,12 @@ def text_of(result: dict[str, Any]) -> str:
     if result["axis"] == 0:
         size += ", axis=0"
     lines = [f"{result['name']}: {result['about']} ({size})"]
-    if result["reference"] != SCIPY.name:
-        lines.append(f"  x SciPy is relative to {result['reference']} here")
+    reference = f"x {'SciPy' if result['reference'] == SCIPY.name else result['reference']}"
+    width = len(reference) + 2
     if result["lines"]:
         unit, scale = ("us/call", 1e-3) if result["unit"] == "call" else ("ns/bin", 1)
         lines.append(
-            f"  {'':28}{unit + ' best':>13}{'median':>10}{'rounds':>8}{'of floor':>10}{'x SciPy':>9}{'error':>9}"
+            f"  {'':28}{unit + ' best':>13}{'median':>10}{'rounds':>8}{'of floor':>10}{reference:>{width}}{'error':>9}"
         )
     for line in result["lines"]:
         if line["median"] is None:
@@ -46,7 +46,7 @@ def text_of(result: dict[str, Any]) -> str:
             continue
         cells = (
             f"{line['best'] * scale:13.3f}{line['median'] * scale:10.3f}{line['rounds']:8d}"
-            f"{_number(line['floor_ratio'], 2):>10}{_number(line['scipy_ratio'], 1):>9}{_error(line['error']):>9}"
+            f"{_number(line['floor_ratio'], 2):>10}{_multiple(line['scipy_ratio']):>{width}}{_error(line['error']):>9}"
         )
         lines.append(f"  {line['name']:28}{cells}  {line['note']}".rstrip())
     lines += [f"  -> {_figure(figure)}{'' if is_reached(figure) else '  MISSED'}" for figure in result["figures"]]
@@ -77,13 +77,23 @@ def _number(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
+def _multiple(value: float | None) -> str:
+    return _number(value, 2 if value is not None and value < 10 else 1)
+
+
 def _error(value: float | None) -> str:
     return "" if value is None else f"{value:.0e}"
 
 
 def markdown_of(session: dict[str, Any]) -> str:
     """The README's table: a line for each job that SciPy does too, a column for each contestant, their errors last."""
-    jobs = [job for job in session["jobs"] if any(line["scipy_ratio"] is not None for line in job["lines"])]
+    jobs = [
+        job
+        for job in session["jobs"]
+        if job["reference"] == SCIPY.name and any(line["scipy_ratio"] is not None for line in job["lines"])
+    ]
+    if not jobs:
+        raise ValueError("the figures have no job that SciPy does too: those of the suite rows go into the README")
     names = list(dict.fromkeys(line["name"] for job in jobs for line in job["lines"] if ", " not in line["name"]))
     columns = ["ns per bin", *names, "x SciPy", "of floor"]
     table = [columns, ["---", *["---:"] * (len(columns) - 1)]]

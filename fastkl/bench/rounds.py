@@ -39,8 +39,7 @@ class Runner:
 
 
 def runner_of(call: Call, units: int) -> Runner:
-    """A contestant whose code is compiled and whose time is known about."""
-    call()
+    """A contestant, whose code is compiled, once its time is known about."""
     start = time.perf_counter()
     call()
     return Runner(call, units, time.perf_counter() - start)
