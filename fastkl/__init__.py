@@ -3,6 +3,8 @@
 from fastkl import jit
 from fastkl.bothways import kl_divergences
 from fastkl.continuous import continuous_kl_divergence
+from fastkl.fits import fit
+from fastkl.fitting._result import Fit
 from fastkl.logits import kl_divergence_from_logits
 from fastkl.pairs import nearest, pairwise
 from fastkl.powers import alpha_divergence, renyi_divergence
@@ -12,11 +14,13 @@ from fastkl.symmetric import jeffreys_divergence, js_distance, js_divergence, ps
 __version__ = "0.1.0"
 
 __all__ = [
+    "Fit",
     "__version__",
     "alpha_divergence",
     "continuous_kl_divergence",
     "cross_entropy",
     "entropy",
+    "fit",
     "jeffreys_divergence",
     "jit",
     "js_distance",

@@ -195,6 +195,21 @@ class Product:
         elif not 0 < factor < 1:
             np.copyto(out, _LEAST_POWER, where=(out < _LEAST_POWER) & ~is_empty)
 
+    def fill_logs(self, side: Side, first: int, logs: npt.NDArray[np.float64]) -> None:
+        """Fill the side of y with rows of shares that are given by their logarithms; NaN for rows that are none."""
+        part, (term,) = slice(first, first + len(logs)), (terms[1] for terms in self.plan.terms)
+        factor, unit_log, zero = side.factors[0][part], math.log(self.bins), self.precision.type(0)
+        side.addends[part] = np.where(np.isnan(logs[:, 0]), np.nan, 0.0)
+        side.doubts[part], side.totals[part] = 0.0, 1.0
+        if term == "logs":
+            kernels.log_factors(zero, logs, unit_log, factor)
+        elif term == "shares":
+            h = np.empty(len(logs))
+            kernels.share_factors(zero, logs, unit_log, factor, h)
+            side.addends[part], side.doubts[part] = h, 0.5 + h + np.sqrt(2.0 * h)
+        else:
+            kernels.power_factors(logs, term, _LEAST_POWER, factor)
+
     def multiply(self, x: Side, y: Side, part: slice) -> _Array:
         """The sums of products of the rows of x with some rows of y."""
         sums = np.empty((len(x.addends), len(y.addends[part])), self.precision)

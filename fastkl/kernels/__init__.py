@@ -9,6 +9,8 @@
     _logits  rows that are given by their logarithms, piece by piece
     _factors rows as factors of a product of matrices, and what comes after
     _candidates  the smallest of a row, tile by tile
+    _normal  masses of normal distributions   _newton  which of them is nearest
+    _fits    candidates of a fit as factors, and the lowest of a surface
        |                                     |
     _piece   one piece: read, check, total, sum its terms
        |
@@ -22,10 +24,23 @@ from fastkl.kernels._careful import careful_pieces
 from fastkl.kernels._columns import columns
 from fastkl.kernels._convert import converter
 from fastkl.kernels._factors import add_terms, differences, find_below, log_shares, mixtures, shares
+from fastkl.kernels._fits import (
+    find_lowest,
+    find_minima,
+    linear_values,
+    log_factors,
+    log_totals,
+    normalize_logs,
+    power_factors,
+    share_factors,
+    shares_of_logs,
+)
 from fastkl.kernels._jit import entry
 from fastkl.kernels._load import STAGER
 from fastkl.kernels._logits import LARGEST_LOGIT, LOGIT_RECORD, join_logit_pieces, logit_pieces
 from fastkl.kernels._logratio import HUGE_32, TINY_32
+from fastkl.kernels._newton import BETWEEN, FORWARD, REVERSE, fit_normals
+from fastkl.kernels._normal import log_normal_densities, log_normal_masses
 from fastkl.kernels._one import one_bin, one_relative_entropy, one_row, rounded
 from fastkl.kernels._piece import GIVEN_TOTALS, ONLY_TOTALS, OWN_TOTALS, PIECE
 from fastkl.kernels._pieces import DONE, RECORD, STATE, TODO, join_pieces, join_totals, pieces
@@ -47,7 +62,9 @@ from fastkl.kernels._terms import (
 from fastkl.kernels._tile import TILE_BINS, tiles
 
 __all__ = [
+    "BETWEEN",
     "DONE",
+    "FORWARD",
     "GIVEN_TOTALS",
     "HUGE_32",
     "JS",
@@ -58,6 +75,7 @@ __all__ = [
     "OWN_TOTALS",
     "PIECE",
     "RECORD",
+    "REVERSE",
     "STAGE",
     "STAGER",
     "STATE",
@@ -79,22 +97,34 @@ __all__ = [
     "differences",
     "entry",
     "find_below",
+    "find_lowest",
+    "find_minima",
+    "fit_normals",
     "follows_chain_rule",
     "is_refined",
     "join_logit_pieces",
     "join_pieces",
     "join_totals",
+    "linear_values",
+    "log_factors",
+    "log_normal_densities",
+    "log_normal_masses",
     "log_shares",
+    "log_totals",
     "logit_pieces",
     "make_room",
     "mixtures",
+    "normalize_logs",
     "one_bin",
     "one_relative_entropy",
     "one_row",
     "pieces",
+    "power_factors",
     "rounded",
     "rows",
+    "share_factors",
     "shares",
+    "shares_of_logs",
     "sparse_rows",
     "stager",
     "take",

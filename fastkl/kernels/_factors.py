@@ -20,7 +20,7 @@ _LOG2 = math.log(2.0)
 # log 0 is -HOLE: finite, so that 0 HOLE is 0, and so large that with a share of at least LEAST it shows in any sum.
 # Shares below LEAST are raised to it, which moves no sum of shares and logarithms. 2^100 is room for totals.
 _HOLE_64, _LEAST_64, _SHOWS_64 = 2.0**850, 2.0**-600, -(2.0**90)
-_HOLE_32, _LEAST_32, _SHOWS_32 = np.float32(2.0**120), np.float32(2.0**-100), np.float32(-(2.0**16))
+_HOLE_32, _LEAST_32, _SHOWS_32 = np.float32(2.0**120), np.float32(2.0**-100), np.float32(-(2.0**19))
 _NORMAL = 2.0**-1000
 
 
@@ -34,6 +34,13 @@ def _range_64(x):
 
 
 _range = by_precision(_range_32, _range_64)
+
+
+@inline
+def hole_and_least(zero):
+    """(HOLE, LEAST) in the precision of ``zero``."""
+    hole, least, _, _ = _range(zero)
+    return hole, least
 
 
 @entry

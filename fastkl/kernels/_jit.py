@@ -30,6 +30,7 @@ _ENTRY = {"nogil": True, "forceinline": False, **_C_ARITHMETIC}
 _UNWRAPPED = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 # Only fused multiply-adds may be formed. Reassociation would undo the exact differences on which the terms rest,
 # and would make a row's last bits depend on the vector width.
+_SUMS = {"fastmath": {"reassoc", "nsz", "contract"}}
 _TERM = {"error_model": "numpy", "fastmath": {"contract"}}
 
 
@@ -41,6 +42,16 @@ def inline(function: F) -> F:
 def term(function: F) -> F:
     """Compile per-bin mathematics."""
     return numba.njit(**_UNWRAPPED, **_TERM)(function)  # type: ignore[no-any-return]
+
+
+def inline_term(function: F) -> F:
+    """Compile per-bin mathematics so long that LLVM would call it."""
+    return cast(F, numba.njit(forceinline=True, **_UNWRAPPED, **_TERM)(function))
+
+
+def sums(function: F) -> F:
+    """Compile a loop that only adds up, in the order that suits the machine's vectors."""
+    return cast(F, numba.njit(forceinline=True, **_UNWRAPPED, **(_C_ARITHMETIC | _SUMS))(function))
 
 
 def by_precision(single: F, double: F) -> F:

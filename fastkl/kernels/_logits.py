@@ -23,6 +23,7 @@ from fastkl.kernels._lanes import scan
 from fastkl.kernels._load import load
 from fastkl.kernels._logratio import log_ratio
 from fastkl.kernels._memory import keep, view
+from fastkl.kernels._order import order, ordered
 from fastkl.kernels._piece import (
     CHUNK,
     PIECE,
@@ -121,26 +122,6 @@ def _least_sum_64(x):
     return _LEAST_SUM_64
 
 
-def _order_32(x):
-    bits = np.float32(x).view(np.int32)
-    return np.int32(bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF)))
-
-
-def _order_64(x):
-    """An integer that is the larger the larger x is: the compiler vectorises no maximum of floats."""
-    bits = np.float64(x).view(np.int64)
-    return np.int64(bits ^ ((bits >> 63) & 0x7FFFFFFFFFFFFFFF))
-
-
-def _ordered_32(zero, number):
-    return np.int32(number ^ ((number >> 31) & np.int32(0x7FFFFFFF))).view(np.float32)
-
-
-def _ordered_64(zero, number):
-    """The x whose order is ``number``."""
-    return np.int64(number ^ ((number >> 63) & 0x7FFFFFFFFFFFFFFF)).view(np.float64)
-
-
 def _tail_32(d):
     dd = d * d
     return ((_V0 + d * _V1) + dd * (_V2 + d * _V3)) + (dd * dd) * ((_V4 + d * _V5) + dd * (_V6 + d * _V7))
@@ -160,8 +141,6 @@ scaling = by_precision(_scaling_32, _scaling_64)
 least_power = by_precision(_least_power_32, _least_power_64)
 near = by_precision(_near_32, _near_64)
 least_sum = by_precision(_least_sum_32, _least_sum_64)
-order = by_precision(_order_32, _order_64)
-ordered = by_precision(_ordered_32, _ordered_64)
 tail = by_precision(_tail_32, _tail_64)
 
 

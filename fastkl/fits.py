@@ -1,0 +1,262 @@
+"""Fits of families of distributions to histograms, by either direction of the divergence."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fastkl import _check
+from fastkl._compare import OnInvalid
+from fastkl._matrix import Matrix
+from fastkl._products import plan_of
+from fastkl._threads import available_cpus
+from fastkl._tiles import parts
+from fastkl.containers import open_containers
+from fastkl.fitting._axis import axis_of
+from fastkl.fitting._candidates import spread_of
+from fastkl.fitting._families import family_of
+from fastkl.fitting._grid import Moments, grid_of
+from fastkl.fitting._result import Fit
+from fastkl.fitting._run import run
+from fastkl.pairs import nearest
+
+_READ = 1 << 18  # bins looked at together
+
+
+def fit(
+    p: Any,
+    *,
+    edges: npt.ArrayLike | None = None,
+    points: npt.ArrayLike | None = None,
+    family: Any = "norm",
+    grid: Mapping[str, npt.ArrayLike] | None = None,
+    objective: Literal["forward", "reverse"] | float = "forward",
+    refine: bool = True,
+    minima: int = 1,
+    fixed: Mapping[str, float] | None = None,
+    surface: bool = False,
+    pseudocount: float = 0.0,
+    on_invalid: OnInvalid = "raise",
+    threads: int | None = None,
+    progress: bool = False,
+) -> Fit:
+    r"""Fit a family of distributions to each histogram of a batch, by the least divergence on a grid of parameters.
+
+    .. math:: \hat\theta = \arg\min_\theta D(P \| Q_\theta) \quad \text{(forward)}, \qquad
+        \hat\theta = \arg\min_\theta D(Q_\theta \| P) \quad \text{(reverse)}.
+
+    The forward divergence is inf unless Q has mass wherever P has: its fits cover all of P. The reverse one is inf
+    unless P has mass wherever Q has: its fits leave parts of P alone that they can't cover well, and often there is one
+    minimum at each mode; one that covers several modes may exist beside them, and be the lowest. Q is the
+    distribution conditioned on the range of the histogram, with the masses :math:`Q_i = (F(b_{i+1}) - F(b_i)) /
+    (F(b_n) - F(b_0))` in the bins between ``edges`` b, or masses in proportion to its density at ``points``. They are
+    computed as logarithms: no tail underflows.
+
+    The divergences from all points of the grid are computed, as one product of matrices or from the moments of P where
+    these suffice, and the lowest again exactly: the answer is the global minimum on the grid.
+
+    Parameters
+    ----------
+    p : array_like of real numbers, shape (..., n)
+        Histograms, of any type and layout, scaled to a total of one. The bins are the last axis. Rows of scipy.sparse
+        arrays and containers of other libraries are accepted as in `pairwise`.
+    edges : array_like, shape (n + 1,)
+        The ends of the bins, increasing; the outer ones may be infinite. Bins of a discrete family hold their left
+        ends, as those of `numpy.histogram` do, and the last one its right end too.
+    points : array_like, shape (n,)
+        Instead of edges: where p holds densities or masses, increasing.
+    family : str, distribution of scipy.stats, frozen distribution, or array_like of shape (g, n)
+        A continuous or discrete distribution of scipy.stats by name or itself, such as "norm", "gamma", "t" or
+        "poisson"; "norm_mixture", of two normal distributions, with parameters weight (of the first), loc1, scale1,
+        loc2 and scale2; a frozen distribution, whose given parameters are fixed, such as ``scipy.stats.t(df=4)``; or a
+        table of g candidate histograms, of which ``params["candidate"]`` names the nearest (neither edges, grid nor
+        refine mean anything then, and ``minima`` is how many of the nearest are given).
+    grid : dict of str to array_like, optional
+        Values of each parameter; their product is searched. Parameters that are neither here nor in ``fixed`` have
+        loc=0, scale=1. Default: about ten thousand points around what the moments of the histograms suggest; ``.grid``
+        of the result says which.
+    objective : {"forward", "reverse"} or float
+        What is minimised, or the order, between 0 and 1, of the alpha-divergence that is: 1 is forward, 0 is reverse.
+    refine : bool
+        Go on from the best points of the grid to the minimum, by Newton's method, to 1e-8 of the parameters; also
+        beyond the ends of the grid, within the family's domain. Whole numbers stay on the grid.
+    minima : int
+        How many local minima to give for each histogram, the lowest first. On the grid a minimum is lower than all of
+        its neighbours, diagonal ones included.
+    fixed : dict of str to float, optional
+        Parameters that are not fitted.
+    surface : bool
+        Give the divergences on the whole grid too, as ``.surface``, with a relative error of at most 1e-9.
+    pseudocount : float
+        Added to every bin of p. Where p has bins without mass, the reverse divergence from distributions that have mass
+        there is inf; that is the mathematics, and this is the way out of it.
+    on_invalid : {"raise", "nan"}
+        What to do about histograms that are none; with "nan" they have no fit.
+    threads : int, optional
+        The most threads to use. Default: one for each CPU.
+    progress : bool
+        True for a progress bar on stderr.
+
+    Returns
+    -------
+    Fit
+        With ``params``, ``divergence``, ``grid_index``, ``converged``, ``surface``, and the methods ``histogram()``,
+        ``distribution(i)``, ``to_pandas()`` and ``plot(i)``. Where no candidate has a finite divergence it is inf, and
+        the parameters are NaN.
+
+    Raises
+    ------
+    ValueError
+        Invalid histograms, edges or points that do not increase or do not fit p, a family, parameter or option that is
+        not known or out of its range.
+    TypeError
+        Complex numbers, strings or objects as bins; a family that is none of the above.
+
+    Notes
+    -----
+    Memory beside the arguments and the result stays below 1 GB, but for a surface that is asked for.
+
+    References
+    ----------
+    K. P. Murphy, Machine learning: a probabilistic perspective, MIT Press, 2012, section 21.2.2.
+    T. Minka, Divergence measures and message passing, Microsoft Research, 2005.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastkl
+    >>> x = np.linspace(-12, 22, 3401)
+    >>> p = np.exp(-(x**2) / 2) + np.exp(-((x - 10) ** 2) / 2)
+    >>> forward = fastkl.fit(p, points=x)
+    >>> round(float(forward.params["loc"]), 3), round(float(forward.params["scale"]), 3), round(forward.divergence, 6)
+    (5.0, 5.151, 0.925206)
+    >>> reverse = fastkl.fit(p, points=x, objective="reverse", minima=2)
+    >>> reverse.params["loc"].round(6), reverse.divergence.round(6)
+    (array([ 0., 10.]), array([0.693147, 0.693147]))
+    """
+    _check.check_option("on_invalid", on_invalid, ("raise", "nan"))
+    _check.check_threads(threads)
+    pseudocount = _check.check_pseudocount(pseudocount)
+    shown, refines = _check.check_flag("progress", progress), _check.check_flag("refine", refine)
+    keeps_surface = _check.check_flag("surface", surface)
+    if not isinstance(minima, int | np.integer) or isinstance(minima, bool) or minima < 1:
+        raise ValueError(f"minima must be a whole number >= 1, not {minima!r}")
+    order = _order(objective)
+    workers = available_cpus() if threads is None else int(threads)
+    matrix, shape = _open(p)
+    if _is_table(family):
+        return _fit_table(
+            matrix, shape, family, objective, order, int(minima), pseudocount, on_invalid, keeps_surface, workers, shown
+        )
+    axis = axis_of(edges, points)
+    if axis.bins != matrix.bins:
+        needed = f"{matrix.bins + 1} edges" if axis.is_edges else f"{matrix.bins} points"
+        raise ValueError(
+            f"p has {matrix.bins} bins and {axis.name} has {len(axis.values)} numbers; there must be {needed}"
+        )
+    which, frozen = family_of(family)
+    moments = _survey(matrix, axis, pseudocount, on_invalid)
+    searched = grid_of(which, grid, frozen | dict(fixed or {}), axis, moments)
+    plan = plan_of("alpha", order, True)
+    found = run(matrix, pseudocount, axis, searched, plan, int(minima), refines, keeps_surface, workers, shown)
+    shaped = (*shape, minima) if minima > 1 else shape
+
+    def as_batch(array: npt.NDArray[Any]) -> Any:
+        array = array.reshape(shaped)
+        return array if array.ndim else array[()]
+
+    values = dict(zip(which.names, found.values, strict=True))
+    return Fit(
+        {name: as_batch(values[name]) for name in searched.names},
+        as_batch(found.divergence),
+        as_batch(found.grid_index),
+        as_batch(found.converged),
+        objective,
+        which.name,
+        searched.fixed,
+        searched.axes,
+        None if found.surface is None else found.surface.reshape(*shape, *searched.shape),
+        int(minima),
+        axis,
+        which,
+        matrix,
+        pseudocount,
+    )
+
+
+def _order(objective: Any) -> float:
+    if isinstance(objective, str):
+        _check.check_option("objective", objective, ("forward", "reverse"))
+        return 1.0 if objective == "forward" else 0.0
+    if isinstance(objective, bool) or not isinstance(objective, int | float | np.number) or not 0 <= objective <= 1:
+        raise ValueError(f"objective must be 'forward', 'reverse' or a number between 0 and 1, not {objective!r}")
+    return float(objective)
+
+
+def _open(p: Any) -> tuple[Matrix, tuple[int, ...]]:
+    """Histograms as the rows of a matrix, and the shape of their batch."""
+    if hasattr(p, "tocsr"):
+        matrix = Matrix("p", p)
+        return matrix, (matrix.count,)
+    array = open_containers({"p": p}, -1, None).arrays[0]
+    if array.ndim == 0:
+        raise ValueError("p is a single number; a histogram is a row of them")
+    return Matrix("p", array.reshape(-1, array.shape[-1])), array.shape[:-1]
+
+
+def _is_table(family: Any) -> bool:
+    return not isinstance(family, str) and not hasattr(family, "dist") and np.ndim(family) == 2
+
+
+def _survey(matrix: Matrix, axis: Any, pseudocount: float, on_invalid: str) -> Moments:
+    """The moments of the histograms, once they are found to be such."""
+    moments = Moments(axis)
+    spread = np.empty(matrix.count)
+    for part in parts(0, matrix.count, max(1, _READ // max(matrix.bins, 1))):
+        rows = matrix.doubles(part.start, part.stop, pseudocount)
+        spread[part] = spread_of(rows)
+        moments.add(rows[~np.isnan(spread[part])])
+    if on_invalid == "raise" and np.isnan(spread).any():
+        raise ValueError(matrix.describe_invalid(np.isnan(spread)))
+    return moments
+
+
+def _fit_table(
+    matrix: Matrix,
+    shape: tuple[int, ...],
+    family: Any,
+    objective: Any,
+    order: float,
+    minima: int,
+    pseudocount: float,
+    on_invalid: OnInvalid,
+    keeps_surface: bool,
+    threads: int,
+    shown: bool,
+) -> Fit:
+    """The nearest of a table of candidates."""
+    if keeps_surface:
+        raise ValueError("a table of candidates has no surface; pairwise gives all divergences")
+    table = Matrix("family", open_containers({"family": family}, -1, None).arrays[0])
+    if table.bins != matrix.bins:
+        raise ValueError(f"family has {table.bins} bins, p has {matrix.bins}; numbers of bins must agree")
+    if minima > table.count:
+        raise ValueError(f"minima must be at most the {table.count} candidates of the table, not {minima}")
+    divergence, alpha = {1.0: ("kl", None), 0.0: ("reverse_kl", None)}.get(order, ("alpha", order))
+    found, index = nearest(
+        matrix.values, table.values, minima, divergence=divergence, alpha=alpha, pseudocount=pseudocount,  # type: ignore[arg-type]
+        on_invalid=on_invalid, threads=threads, progress=shown, dtype=np.float64,
+    )  # fmt: skip
+    is_found = np.isfinite(found)
+    index = np.where(is_found, index, -1)
+    shaped = (*shape, minima) if minima > 1 else shape
+    found, index, number = (
+        found.reshape(shaped),
+        index.reshape(shaped),
+        np.where(is_found, index.reshape(found.shape), np.nan),
+    )
+    return Fit(
+        {"candidate": number.reshape(shaped)}, found, index, np.zeros(shaped, np.bool_), objective, "table", {},
+        {"candidate": np.arange(table.count)}, None, minima, None, table, matrix, pseudocount,
+    )  # fmt: skip

@@ -1,0 +1,217 @@
+"""The product grid of a family's parameters: the user's, or one that the histograms suggest."""
+
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastkl.fitting._axis import Axis
+from fastkl.fitting._families import Family, Parameter, Values
+
+_Array = npt.NDArray[np.float64]
+# Values for each parameter, so that a grid has about ten thousand points.
+_COUNTS = {1: (4096,), 2: (128, 64), 3: (16, 32, 24), 5: (5, 12, 6, 12, 6)}
+# How far a default grid goes below and above what the moments say, as a factor. A mode is narrower than the whole.
+_AROUND, _AROUND_SCALES = 8.0, (32.0, 4.0)
+
+
+class Grid:
+    """The points of a product grid, in C order: the last parameter changes fastest. Others are fixed."""
+
+    def __init__(self, family: Family, axes: dict[str, _Array], fixed: dict[str, float]) -> None:
+        self.family, self.axes, self.fixed = family, axes, fixed
+        self.names = tuple(axes)
+        self.shape = tuple(len(values) for values in axes.values())
+        self.size = math.prod(self.shape)
+
+    def values(self, index: npt.NDArray[np.int64] | None = None) -> _Array:
+        """All parameters of the family, in its order, a column for each of the grid's points with these numbers."""
+        index = np.arange(self.size) if index is None else index
+        places = dict(zip(self.names, np.unravel_index(index, self.shape), strict=True))
+        rows = [
+            self.axes[name][places[name]] if name in places else np.full(len(index), self.fixed[name])
+            for name in self.family.names
+        ]
+        return np.array(rows, float).reshape(len(rows), len(index))
+
+    def named(self) -> Values:
+        """The parameters of all points by name."""
+        return dict(zip(self.family.names, self.values(), strict=True))
+
+    @cached_property
+    def has_mirror_images(self) -> bool:
+        """True of mixtures whose two components have one grid: exchanged they are the same."""
+        if self.family.name != "norm_mixture" or not {"loc1", "loc2"} <= set(self.names):
+            return False
+        return np.array_equal(self.axes["loc1"], self.axes["loc2"])
+
+
+def grid_of(
+    family: Family, given: Mapping[str, Any] | None, fixed: Mapping[str, Any], axis: Axis, moments: "Moments"
+) -> Grid:
+    """The grid that the user gives, or the default one."""
+    _check_names("fixed", fixed, family)
+    held = {name: _number(f"fixed[{name!r}]", value) for name, value in fixed.items()}
+    if given is None:
+        axes = _default(family, held, axis, moments)
+    else:
+        if not isinstance(given, Mapping):
+            raise TypeError(f"grid is a {type(given).__name__}; it must be a dict of arrays, or None")
+        _check_names("grid", given, family)
+        axes = {str(name): _axis_values(name, values) for name, values in given.items()}
+        twice = sorted(set(axes) & set(held))
+        if twice:
+            raise ValueError(f"{twice[0]} is in grid and fixed; it can be in one of them")
+    if not axes:
+        raise ValueError(f"all parameters of {family.name} are fixed; one at least must be in the grid")
+    usual = {"loc": 0.0, "scale": 1.0}
+    missing = [name for name in family.names if name not in axes and name not in held and name not in usual]
+    if missing:
+        raise ValueError(f"{family.name} has the parameter {missing[0]}: put it into grid or fixed")
+    rest = {name: held.get(name, usual.get(name, math.nan)) for name in family.names if name not in axes}
+    _check_values(family, axes, rest)
+    return Grid(family, axes, rest)
+
+
+def _check_names(argument: str, given: Mapping[str, Any], family: Family) -> None:
+    for name in given:
+        if name not in family.names:
+            raise ValueError(
+                f"{argument} has {name!r}, which is no parameter of {family.name}: {', '.join(family.names)}"
+            )
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} is {value!r}; it must be a number") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{name} is {number!r}; it must be finite")
+    return number
+
+
+def _axis_values(name: str, given: Any) -> _Array:
+    values = np.atleast_1d(np.asarray(given))
+    if values.dtype.kind not in "fiub" or values.ndim != 1 or not len(values):
+        raise ValueError(f"grid[{name!r}] must be a row of numbers, not {type(given).__name__} of shape {values.shape}")
+    values = values.astype(np.float64)
+    if not np.isfinite(values).all():
+        i = int(np.argmin(np.isfinite(values)))
+        raise ValueError(f"grid[{name!r}][{i}] is {values[i].item()!r}; it must be finite")
+    return values
+
+
+def _check_values(family: Family, axes: dict[str, _Array], rest: dict[str, float]) -> None:
+    for parameter in family.parameters:
+        name = parameter.name
+        values = axes[name] if name in axes else np.array([rest[name]])
+        is_wrong = ~((values >= parameter.low) & (values <= parameter.high))
+        is_wrong |= (values == 0.0) & (name == "scale")
+        if parameter.is_whole:
+            is_wrong |= values != np.floor(values)
+        if is_wrong.any():
+            i = int(np.argmax(is_wrong))
+            where = f"grid[{name!r}][{i}]" if name in axes else f"fixed[{name!r}]"
+            raise ValueError(f"{where} is {values[i].item()!r}; {name} of {family.name} must be {_domain(parameter)}")
+
+
+def _domain(parameter: Parameter) -> str:
+    low, high = parameter.low, parameter.high
+    noun = "a whole number" if parameter.is_whole else "a number"
+    if math.isinf(high):
+        if math.isinf(low):
+            return noun
+        return f"{noun} {'above' if low == 0 and not parameter.is_whole else 'of at least'} {low:g}"
+    return f"{noun} between {low:g} and {high:g}"
+
+
+class Moments:
+    """Means and standard deviations of the histograms of a batch, and where they have mass."""
+
+    def __init__(self, axis: Axis) -> None:
+        self.axis = axis
+        x = np.where(np.isfinite(axis.middles), axis.middles, 0.0)
+        self.origin = 0.5 * x[0] + 0.5 * x[-1]
+        self.x = x - self.origin
+        self.least_mean = self.least_deviation = math.inf
+        self.most_mean = self.most_deviation = -math.inf
+
+    def add(self, rows: _Array) -> None:
+        """Look at some histograms; those that are none are left out."""
+        with np.errstate(all="ignore"):
+            totals = rows.sum(1)
+            rows = rows[(totals > 0) & np.isfinite(totals)]
+            if not len(rows):
+                return
+            shares = rows / rows.sum(1, keepdims=True)
+            mean = shares @ self.x
+            deviation = np.sqrt(np.maximum(shares @ (self.x * self.x) - mean * mean, 0.0))
+        self.least_mean, self.most_mean = min(self.least_mean, mean.min()), max(self.most_mean, mean.max())
+        self.least_deviation = min(self.least_deviation, deviation.min())
+        self.most_deviation = max(self.most_deviation, deviation.max())
+
+    def extremes(self) -> tuple[_Array, _Array]:
+        """(means, deviations) of the four extreme histograms there may be."""
+        if not math.isfinite(self.least_mean):  # there is no histogram
+            self.least_mean = self.most_mean = 0.0
+            self.least_deviation = self.most_deviation = self.axis.step
+        floor = 0.3 * self.axis.step if math.isfinite(self.axis.step) else 1e-3
+        low, high = max(self.least_deviation, floor), max(self.most_deviation, floor)
+        means = np.array([self.least_mean, self.least_mean, self.most_mean, self.most_mean]) + self.origin
+        return means, np.array([low, high, low, high])
+
+
+def _default(family: Family, held: dict[str, float], axis: Axis, moments: Moments) -> dict[str, _Array]:
+    """A grid around what the moments of the histograms suggest."""
+    free = [name for name in (family.entry.free if family.entry else family.names) if name not in held]
+    if family.entry is None and family.is_discrete:
+        free = [name for name in free if name != "loc"]
+    unknown = [p.name for p in family.parameters if p.name in free and p.is_whole and p.name != "loc"]
+    if family.name == "binom" and "n" not in held:
+        unknown = ["n"]
+    if unknown:
+        raise ValueError(
+            f"{unknown[0]} of {family.name} must be a whole number: put it into fixed, or all parameters into grid"
+        )
+    means, deviations = moments.extremes()
+    suggested: Values = {}
+    if family.entry:
+        held_loc = held.get("loc", 0.0)
+        shifted = means - held_loc if "loc" not in family.entry.free else means
+        shifted = np.where(shifted != 0.0, shifted, axis.step)
+        with np.errstate(all="ignore"):
+            suggested = family.entry.moments(shifted, deviations)
+    counts = _COUNTS.get(len(free), (max(3, round(10_000 ** (1.0 / max(len(free), 1)))),) * len(free))
+    parameters = {parameter.name: parameter for parameter in family.parameters}
+    return {
+        name: _range_of(parameters[name], suggested.get(name), count, means, deviations)
+        for name, count in zip(free, counts, strict=True)
+    }
+
+
+def _range_of(parameter: Parameter, suggested: _Array | None, count: int, means: _Array, deviations: _Array) -> _Array:
+    name = parameter.name
+    if name.startswith("loc"):
+        centre = means if suggested is None else suggested
+        spread = 3.0 * deviations.max()
+        return np.linspace(centre.min() - spread, centre.max() + spread, count)
+    if suggested is None:
+        suggested = deviations if name.startswith("scale") else np.array([1.0])
+    if (parameter.low, parameter.high) == (0.0, 1.0):
+        return np.linspace(0.0, 1.0, count + 2)[1:-1]
+    if parameter.low == 0.0 and math.isinf(parameter.high):
+        good = suggested[np.isfinite(suggested) & (suggested > 0)]
+        low, high = (good.min(), good.max()) if len(good) else (1.0, 1.0)
+        below, above = _AROUND_SCALES if name.startswith("scale") else (_AROUND, _AROUND)
+        return np.geomspace(low / below, high * above, count)
+    if math.isfinite(parameter.low) and math.isfinite(parameter.high):
+        return np.linspace(parameter.low, parameter.high, count + 2)[1:-1]
+    if math.isfinite(parameter.low):
+        return parameter.low + np.geomspace(1.0 / _AROUND, _AROUND, count)
+    if math.isfinite(parameter.high):
+        return parameter.high - np.geomspace(1.0 / _AROUND, _AROUND, count)[::-1]
+    return np.linspace(-_AROUND, _AROUND, count)

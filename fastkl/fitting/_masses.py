@@ -1,0 +1,155 @@
+r"""The logarithms of the masses that distributions of scipy.stats have in bins.
+
+A mass is a difference of the distribution function, below the median, or of the survival function, above it. What is so
+far out that they underflow is integrated: with the log density nearly linear there, of slope s, the points at which
+:math:`e^{s x}` has its Gauss-Legendre nodes leave a factor that hardly changes.
+
+The methods of distributions that are called here, _cdf and its like, are those which SciPy documents for subclasses to
+write: the public ones copy each argument several times.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastkl.fitting._axis import Axis
+
+_Array = npt.NDArray[np.float64]
+_LEAST = 1e-290  # mass below which digits are lost
+_FEW = 64  # whole numbers in a bin that are summed one by one
+_NODES, _WEIGHTS = (0.5 * x for x in np.polynomial.legendre.leggauss(8))
+_NODES = _NODES + 0.5
+
+
+def log_masses(dist: Any, axis: Axis, parameters: _Array) -> _Array:
+    """The logarithms of the masses in the bins, or of the densities at the points, for each column of parameters.
+
+    Parameters are shapes, loc and, of continuous distributions, scale. Rows of parameters that are none are NaN.
+    """
+    is_discrete = hasattr(dist, "pmf")
+    count = len(parameters) - (1 if is_discrete else 2)
+    shapes, loc = [row[:, None] for row in parameters[:count]], parameters[count][:, None]
+    scale = np.ones_like(loc) if is_discrete else parameters[count + 1][:, None]
+    with np.errstate(all="ignore"):
+        is_good = np.isfinite(loc) & (scale > 0) & np.isfinite(scale) & np.asarray(dist._argcheck(*shapes), bool)
+        shapes = [np.where(is_good, shape, np.nan) for shape in shapes]
+        if is_discrete:
+            logs = _of_lattice(dist, axis, shapes, loc)
+        else:
+            z = (axis.values - loc) / scale
+            logs = _of_bins(dist, z, shapes) if axis.is_edges else _log_density(dist, z, shapes) - np.log(scale)
+    logs[~is_good[:, 0]] = np.nan
+    return logs
+
+
+def _within(dist: Any, shapes: list[_Array]) -> tuple[_Array, _Array]:
+    a, b = dist._get_support(*shapes)
+    return np.asarray(a, float), np.asarray(b, float)
+
+
+def _where(condition: Any, function: Any, z: _Array, shapes: list[_Array], other: Any) -> _Array:
+    """A method of a distribution where the condition holds, ``other`` elsewhere."""
+    out = np.full(z.shape, other, float)
+    if condition.any():
+        out[condition] = function(z[condition], *(np.broadcast_to(s, z.shape)[condition] for s in shapes))
+    return out
+
+
+def _log_density(dist: Any, z: _Array, shapes: list[_Array]) -> _Array:
+    a, b = _within(dist, shapes)
+    return _where((a <= z) & (z <= b), dist._logpdf, z, shapes, -np.inf)
+
+
+def _of_bins(dist: Any, z: _Array, shapes: list[_Array]) -> _Array:
+    a, b = _within(dist, shapes)
+    is_below = z < _medians(dist, z, shapes, a, b)
+    is_inside = (a < z) & (z < b)
+    below = _where(is_inside & is_below, dist._cdf, z, shapes, 0.0)
+    above = _where(is_inside & ~is_below, dist._sf, z, shapes, 0.0)
+    masses = np.diff(below, axis=1) - np.diff(above, axis=1)
+    across = is_below[:, :-1] & ~is_below[:, 1:]
+    masses[across] += 1.0  # 1 - F(left) - S(right)
+    logs = np.log(np.maximum(masses, 0.0))
+    is_lost = ~(masses > _LEAST) & (z[:, :-1] < b) & (z[:, 1:] > a)
+    if is_lost.any():
+        i, j = np.nonzero(is_lost)
+        ends = [np.broadcast_to(end, (len(z), 1))[i, 0] for end in (a, b)]
+        left, right = np.maximum(z[i, j], ends[0]), np.minimum(z[i, j + 1], ends[1])
+        logs[i, j] = _integral(dist, left, right, [np.broadcast_to(s, (len(z), 1))[i, 0] for s in shapes])
+    return logs
+
+
+def _medians(dist: Any, z: _Array, shapes: list[_Array], a: _Array, b: _Array) -> _Array:
+    """The first edge, of those that increase, whose distribution function is above one half; by bisection."""
+    low, high = np.zeros(len(z), np.intp), np.full(len(z), z.shape[1], np.intp)
+    rows = np.arange(len(z))
+    flat = [np.broadcast_to(s, (len(z), 1))[:, 0] for s in shapes]
+    a, b = (np.broadcast_to(end, (len(z), 1))[:, 0] for end in (a, b))
+    for _ in range(z.shape[1].bit_length()):
+        middle = np.minimum((low + high) // 2, z.shape[1] - 1)
+        x = z[rows, middle]
+        is_above = (_where((a < x) & (x < b), dist._cdf, x, flat, 0.0) > 0.5) | (x >= b)
+        high = np.where(is_above & (low < high), middle, high)
+        low = np.where(is_above | (low >= high), low, middle + 1)
+    beyond = np.concatenate([z, np.full((len(z), 1), np.inf)], axis=1)
+    return beyond[rows, low][:, None]
+
+
+def _integral(dist: Any, left: _Array, right: _Array, shapes: list[_Array]) -> _Array:
+    # log of the integral of the density: the formula of the module's docstring, from the end where it is higher.
+    width = right - left
+    columns = [shape[:, None] for shape in shapes]
+    quarters = dist._logpdf(left[:, None] + width[:, None] * [0.25, 0.75], *columns)
+    slope = (quarters[:, 1] - quarters[:, 0]) / 0.5  # times the width
+    slope = np.where(np.isfinite(slope), slope, 0.0)
+    fall = -np.abs(slope)
+    is_flat = fall > -1e-8
+    fall = np.where(is_flat, -1e-8, fall)
+    share = np.log1p(_NODES * np.expm1(fall)[:, None]) / fall[:, None]
+    share = np.where(is_flat[:, None], _NODES, share)
+    x = np.where(slope[:, None] > 0, right[:, None] - width[:, None] * share, left[:, None] + width[:, None] * share)
+    logs = dist._logpdf(x, *columns) - np.where(is_flat[:, None], 0.0, fall[:, None] * share)
+    most = logs.max(1)
+    total = most + np.log(np.exp(logs - np.where(np.isfinite(most), most, 0.0)[:, None]) @ _WEIGHTS)
+    factor = np.where(is_flat, 1.0, np.expm1(fall) / fall)
+    logs_of_masses = total + np.log(width * factor)
+    return np.where(np.isfinite(logs_of_masses), logs_of_masses, -np.inf)
+
+
+def _of_lattice(dist: Any, axis: Axis, shapes: list[_Array], loc: _Array) -> _Array:
+    a, b = _within(dist, shapes)
+
+    def log_mass(k: _Array) -> _Array:
+        return _where((a <= k) & (k <= b) & (k == np.floor(k)), dist._logpmf, k, shapes, -np.inf)
+
+    z = axis.values - loc
+    if not axis.is_edges:
+        return log_mass(z)
+    # Bins hold their left ends, as NumPy's do, and the last one its right end too.
+    first = np.ceil(z[:, :-1])
+    last = np.concatenate([np.ceil(z[:, 1:-1]) - 1.0, np.floor(z[:, -1:])], axis=1)
+    first, last = np.maximum(first, a), np.minimum(last, b)
+    counts = np.where(last >= first, last - first + 1.0, 0.0)
+    most = counts.max(initial=0.0)
+    logs = np.full(first.shape, -np.inf)
+    for k in range(int(min(most, _FEW))):
+        logs = np.logaddexp(logs, np.where(k < counts, log_mass(np.minimum(first + k, last)), -np.inf))
+    if most > _FEW:
+        logs = np.where(counts > _FEW, _of_many(dist, shapes, first, last, log_mass), logs)
+    return logs
+
+
+def _of_many(dist: Any, shapes: list[_Array], first: _Array, last: _Array, log_mass: Any) -> _Array:
+    # From the distribution function; where that underflows the numbers next to the end that has more.
+    every = np.ones(first.shape, bool)
+    below = [_where(every, dist._cdf, k, shapes, 0.0) for k in (first - 1.0, last)]
+    above = [_where(every, dist._sf, k, shapes, 0.0) for k in (first - 1.0, last)]
+    masses = np.where(below[0] < 0.5, below[1] - below[0], above[0] - above[1])
+    logs = np.log(np.maximum(masses, 0.0))
+    if (masses <= _LEAST).any():
+        tail = np.full(first.shape, -np.inf)
+        for k in range(_FEW):
+            tail = np.logaddexp(tail, np.logaddexp(log_mass(first + k), log_mass(last - k)))
+        logs = np.where(masses <= _LEAST, tail, logs)
+    return logs

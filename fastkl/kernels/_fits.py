@@ -1,0 +1,227 @@
+"""Candidates of a fit: their logarithms as factors of a product, and the lowest of a surface of divergences."""
+
+import numpy as np
+
+from fastkl.kernels._exp import exp
+from fastkl.kernels._factors import hole_and_least
+from fastkl.kernels._jit import entry, inline
+from fastkl.kernels._lanes import scan
+from fastkl.kernels._order import order, ordered
+
+_STEP = 64  # places that are looked at together
+_BLOCK = 1024  # candidates whose factors stay in the first-level cache
+_LEAST_LOG = -690.0  # of a share that is a normal number, with room below
+
+
+@entry
+def normalize_logs(rows):
+    """Make logarithms of shares of logarithms of masses, row by row; rows without a mass, or with an infinite one: NaN.
+
+    Bins without mass are -inf.
+    """
+    terms = np.empty(_BLOCK)
+    for i in range(len(rows)):
+        row = rows[i]
+        most = _largest(row, 0.0)
+        if not abs(most) < np.inf:
+            row[:] = np.nan
+            continue
+        log_total = _log_of_sum(row, most, terms)
+        for j in range(len(row)):
+            row[j] -= log_total
+
+
+@inline
+def _largest(row, zero):
+    # NaN counts as -inf.
+    most = order(-np.inf)
+    for j in range(len(row)):
+        most = max(most, order(row[j] if row[j] > -np.inf else -np.inf))
+    return ordered(zero, most)
+
+
+@inline
+def _log_of_sum(row, most, terms):
+    # log of the sum of exponentials of a row; ``terms`` is room for them.
+    for start in range(0, len(row), _BLOCK):
+        part = row[start : start + _BLOCK]
+        term = terms[: len(part)]
+        for j in range(len(part)):
+            term[j] = exp(part[j] - most)
+        if start == 0:
+            total = scan(term)[0]
+        else:
+            total += scan(term)[0]
+    return most + np.log(total)
+
+
+@entry
+def log_factors(zero, logs, unit_log, out):
+    """Write log(unit x share) of logarithms of shares, -HOLE for -inf, zeros for rows of NaN."""
+    hole, _ = hole_and_least(zero)
+    for i in range(len(logs)):
+        row, factor = logs[i], out[i]
+        if np.isnan(row[0]):
+            factor[:] = zero
+            continue
+        for j in range(len(row)):
+            factor[j] = type(zero)(row[j] + unit_log) if row[j] > -np.inf else -hole
+
+
+@entry
+def share_factors(zero, logs, unit_log, out, spread):
+    """Write the shares of logarithms of shares, and the divergence of each row from the uniform one; NaN stays NaN."""
+    for i in range(len(logs)):
+        row, factor = logs[i], out[i]
+        if np.isnan(row[0]):
+            factor[:], spread[i] = zero, np.nan
+            continue
+        total = 0.0
+        for start in range(0, len(row), _STEP):
+            part = row[start : start + _STEP]
+            sums = np.zeros(_STEP)
+            for j in range(len(part)):
+                share = exp(part[j]) if part[j] > _LEAST_LOG else 0.0
+                sums[j] = share * (part[j] + unit_log) if share > 0.0 else 0.0
+                factor[start + j] = type(zero)(share)
+            for j in range(len(part)):
+                total += sums[j]
+        spread[i] = max(total, 0.0)
+
+
+@entry
+def shares_of_logs(logs, out):
+    """Write the shares of logarithms of shares; those that are no normal numbers are 0."""
+    for i in range(len(logs)):
+        row, share = logs[i], out[i]
+        for j in range(len(row)):
+            share[j] = exp(row[j]) if not row[j] <= _LEAST_LOG else 0.0
+
+
+@entry
+def power_factors(logs, order, least, out):
+    """Write the shares of logarithms of shares raised to a power between 0 and 1, at least ``least`` but for zeros."""
+    for i in range(len(logs)):
+        row, factor = logs[i], out[i]
+        if np.isnan(row[0]):
+            factor[:] = 0.0
+            continue
+        for j in range(len(row)):
+            power = exp(order * row[j])
+            factor[j] = 0.0 if row[j] == -np.inf else max(power, least)
+
+
+@entry
+def find_lowest(values, error, doubts, cutoffs, indices, counts):
+    """List of each row the finite values that may stand for its smallest, as far as the bound of their errors tells.
+
+    Each stands for a divergence D within error (2 D + doubt). ``counts`` may be more than there is room for; the first
+    are listed.
+    """
+    for i in range(len(values)):
+        row = values[i]
+        smallest = np.float64(_smallest(row, row[0]))
+        cutoffs[i], count = -np.inf, 0
+        if smallest < np.inf:
+            most = smallest + error * (2.0 * abs(smallest) + doubts[i]) / (1.0 - 2.0 * error)
+            cutoffs[i] = most + error * (2.0 * abs(most) + doubts[i]) / (1.0 - 2.0 * error)
+            count = _list_up_to(row, cutoffs[i], indices[i])
+        counts[i] = count
+
+
+@inline
+def _list_up_to(row, cutoff, indices):
+    count = 0
+    for start in range(0, len(row), _STEP):
+        part = row[start : start + _STEP]
+        found = 0
+        for j in range(len(part)):
+            found += part[j] <= cutoff
+        if found > 0:
+            for j in range(len(part)):
+                if part[j] <= cutoff:
+                    if count < len(indices):
+                        indices[count] = start + j
+                    count += 1
+    return count
+
+
+@inline
+def _smallest(row, zero):
+    # NaN counts as inf.
+    infinity = type(zero)(np.inf)
+    least = order(infinity)
+    for j in range(len(row)):
+        least = min(least, order(row[j] if row[j] < infinity else infinity))
+    return ordered(zero, least)
+
+
+@entry
+def find_minima(values, shape, neighbours, indices, counts):
+    """List of each row the lowest local minima of a surface of that shape, lowest first.
+
+    A minimum is finite, below all neighbours that come before it and not above those after it. ``neighbours`` holds
+    the steps to them along each dimension, first those along the last one. ``counts`` is how many there are listed.
+    """
+    last, room = shape[len(shape) - 1], indices.shape[1]
+    for i in range(len(values)):
+        row = values[i]
+        count = 0
+        for start in range(0, len(row), last):
+            line = row[start : start + last]
+            for j in range(last):
+                v = line[j]
+                if v < np.inf and not (j > 0 and line[j - 1] <= v) and not (j + 1 < last and line[j + 1] < v):
+                    if count == room and v >= row[indices[i, count - 1]]:
+                        continue
+                    if _is_minimum(row, start + j, shape, neighbours):
+                        count = min(count + 1, room)
+                        k = count - 1
+                        while k > 0 and row[indices[i, k - 1]] > v:
+                            indices[i, k] = indices[i, k - 1]
+                            k -= 1
+                        indices[i, k] = start + j
+        counts[i] = count
+
+
+@inline
+def _is_minimum(row, place, shape, neighbours):
+    v = row[place]
+    for n in range(len(neighbours)):
+        other, stride, rest, is_inside = 0, 1, place, True
+        for d in range(len(shape) - 1, -1, -1):
+            at = rest % shape[d] + neighbours[n, d]
+            rest //= shape[d]
+            is_inside = is_inside and 0 <= at < shape[d]
+            other += at * stride
+            stride *= shape[d]
+        if is_inside and (row[other] < v or (other < place and row[other] == v)):
+            return False
+    return True
+
+
+@entry
+def log_totals(statistics, base, natural, totals):
+    """Write the logarithms of the sums over points of exp(natural . statistics + base), for each candidate."""
+    exponents, terms = np.empty(len(base)), np.empty(_BLOCK)
+    for row in range(len(totals)):
+        for j in range(len(exponents)):
+            exponents[j] = base[j] + natural[0, row] * statistics[0, j]
+        for s in range(1, len(statistics)):
+            factor, statistic = natural[s, row], statistics[s]
+            for j in range(len(exponents)):
+                exponents[j] += factor * statistic[j]
+        most = _largest(exponents, 0.0)
+        totals[row] = _log_of_sum(exponents, most, terms) if abs(most) < np.inf else np.nan
+
+
+@entry
+def linear_values(moments, factors, known, values):
+    """Write known_i + moments_i . factors_g, for the histograms i and candidates g; of one moment or two."""
+    for start in range(0, values.shape[1], _BLOCK):
+        stop = min(start + _BLOCK, values.shape[1])
+        first, second, addend = factors[0, start:stop], factors[1, start:stop], factors[2, start:stop]
+        for i in range(len(values)):
+            row, a, b, c = values[i, start:stop], moments[i, 0], moments[i, 1], known[i]
+            for j in range(len(row)):
+                row[j] = ((c + addend[j]) + a * first[j]) + b * second[j]
