@@ -76,9 +76,8 @@ def run_both(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], bool]:
     """What `run` gives for KL, the same for p and q exchanged, and whether any row is invalid: of memory read once."""
     if isinstance(batch, Batch) and kernels.TILE_BINS < batch.bins <= kernels.PIECE:
-        engine = _BothEngine(batch, question, precision, None)
-        if not engine.are_columns:
-            return _run_both(engine, threads)
+        # Rows that lie side by side too: a sum in their own kernel would be another one, and so its last bits.
+        return _run_both(_BothEngine(batch, question, precision, None), threads)
     forward, found_invalid = run(batch, question, precision, threads)
     return forward, run(batch.exchanged(), question, precision, threads)[0], found_invalid
 

@@ -57,6 +57,19 @@ def test_every_option_and_layout():
     np.testing.assert_allclose(reverse, fastkl.kl_divergence(*turned[::-1], axis=0), rtol=1e-13)
 
 
+@pytest.mark.parametrize("dtype", ["f8", "f4", "f2", "i4", ">f8"])
+@pytest.mark.parametrize("length", LENGTHS)
+def test_layouts_do_not_change_a_bit(length, dtype):
+    p, q = np.random.default_rng(length).integers(1, 1000, (2, 8, length)).astype(dtype)
+    expected = fastkl.kl_divergences(p, q)
+    columns = p.T.copy(), q.T.copy()
+    np.testing.assert_array_equal(fastkl.kl_divergences(*columns, axis=0), expected)
+    np.testing.assert_array_equal(fastkl.kl_divergences(columns[0].T, columns[1].T), expected)
+    np.testing.assert_array_equal(fastkl.kl_divergences(p, columns[1].T), expected)
+    one = fastkl.kl_divergences(p[0], q)
+    np.testing.assert_array_equal(fastkl.kl_divergences(p[0], columns[1], axis=0), one)
+
+
 def test_out_is_a_pair():
     p, q = np.random.default_rng(1).random((2, 4, 100))
     out = np.empty(4), np.empty(4, np.float32)
