@@ -60,6 +60,8 @@ def kl_divergences(
     if out is not None and not (isinstance(out, tuple) and len(out) == 2):
         raise TypeError(f"out must be a tuple of two arrays, not {type(out).__name__}")
     first, second = out or (None, None)
+    if isinstance(first, np.ndarray) and isinstance(second, np.ndarray) and np.shares_memory(first, second):
+        raise ValueError("out must be two arrays that share no memory: one would overwrite the results of the other")
     options = Options(axis, base, normalize, weights, pseudocount, on_invalid, keepdims, first, dtype, threads, dim)
     if isinstance(pseudocount, str):  # a rule, which may treat p and q differently
         forward = compare(KL(), {"p": p, "q": q}, options)

@@ -79,6 +79,12 @@ def test_out_is_a_pair():
     np.testing.assert_array_equal(out[0], fastkl.kl_divergence(p, q))
     with pytest.raises(TypeError, match="out must be a tuple of two arrays, not ndarray"):
         fastkl.kl_divergences(p, q, out=np.empty((2, 4)))
+    for shared in ((out[0], out[0]), (out[0], out[0][::-1])):
+        with pytest.raises(ValueError, match="out must be two arrays that share no memory"):
+            fastkl.kl_divergences(p, q, out=shared)
+    beside = np.empty((4, 2))
+    fastkl.kl_divergences(p, q, out=(beside[:, 0], beside[:, 1]))
+    np.testing.assert_array_equal(beside.T, fastkl.kl_divergences(p, q))
 
 
 def test_invalid_rows_of_either_are_named():
