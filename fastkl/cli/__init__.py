@@ -67,15 +67,18 @@ def _run(argv: list[str]) -> int:
         parser.print_help(sys.stderr)
         return 2
     try:
-        args = parser.parse_args(argv)
+        args, unknown = parser.parse_known_args(argv)
     except SystemExit as done:  # --help or --version, which have printed
         return int(done.code or 0)
+    if unknown:  # of the command, whose help lists what it knows
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     return int(args.run(args))
 
 
 def _parser(named: str | None) -> argparse.ArgumentParser:
     """The parser; of its sub-commands only the one that is called costs an import."""
     parser = Parser(prog="fastkl", description=_DESCRIPTION, epilog=_EXAMPLES)
+    parser.set_defaults(parser=parser)
     parser.add_argument("--version", action="version", version=f"fastkl {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, (module_name, summary) in _COMMANDS.items():
@@ -83,7 +86,7 @@ def _parser(named: str | None) -> argparse.ArgumentParser:
         if name == named:
             module = importlib.import_module(module_name)
             module.add_arguments(command)
-            command.set_defaults(run=module.run)
+            command.set_defaults(run=module.run, parser=command)
     return parser
 
 
