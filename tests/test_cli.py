@@ -1,5 +1,6 @@
 """The command line: what it computes is what the functions compute, and what it refuses it refuses in one line."""
 
+import importlib
 import json
 import os
 import re
@@ -153,10 +154,8 @@ def test_any_real_type_is_read_from_npy(dtype: str) -> None:
 
 def test_no_histograms_give_an_empty_result() -> None:
     save("p.npy", np.empty((0, 4), np.float32))
-    Path("q.csv").write_text("a,b,c,d\n")
-    for p, q in [("p.npy", "p.npy"), ("q.csv", "q.csv")]:
-        assert main(["kl", p, q, "-o", "kl.npy", "--force"]) == 0
-        assert np.load("kl.npy").shape == (0,)
+    assert main(["kl", "p.npy", "p.npy", "-o", "kl.npy"]) == 0
+    assert np.load("kl.npy").shape == (0,)
 
 
 def test_a_header_a_byte_order_mark_and_blank_lines_at_the_end_are_no_histograms(pair: tuple[Array, Array]) -> None:
@@ -243,6 +242,9 @@ def test_on_invalid_nan_marks_bad_rows_and_computes_the_others(pair: tuple[Array
         ("1,2\n#3,4\n", "line 2: field 1 is '#3', not a number"),
         ("", "holds no numbers"),
         ("\n\n", "holds no numbers"),
+        ("a,b\n", "holds no histograms, only a header"),
+        (",a,b\n0,1,2\n", "line 1: the first column has no name; if it is an index, save without it"),
+        ('"","a","b"\n"1",1,2\n', "line 1: the first column has no name"),
     ],
 )
 def test_csv_that_is_not_a_table_of_numbers_is_refused_with_the_line(
@@ -274,7 +276,38 @@ def test_line_numbers_are_right_beyond_the_first_block(
 
 def test_bytes_that_are_not_text_are_refused_with_the_line(capsys: pytest.CaptureFixture[str]) -> None:
     Path("p.csv").write_bytes(b"1,2\n3,\xff\x00\n")
-    assert "p.csv, line 2: field 2 is" in fails(capsys, "kl p.csv p.csv", 1)
+    assert "p.csv, line 2 is no text in UTF-8" in fails(capsys, "kl p.csv p.csv", 1)
+    Path("p.csv").write_bytes(b"1,2\n3,\xff\n")
+    assert r"p.csv, line 2: field 2 is '\\xff', not a number" in fails(capsys, "kl p.csv p.csv", 1)
+    save("array.npy", np.ones((2, 3)))
+    os.rename("array.npy", "p.csv")
+    assert fails(capsys, "kl p.csv p.csv", 1) == "fastkl: p.csv, line 1 is no text in UTF-8, as a .csv file should be\n"
+
+
+def test_names_of_bins_must_agree(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("p.csv").write_text("A,B,C\n1,2,3\n4,5,6\n")
+    Path("same.csv").write_text('"A", "B", "C"\n3,2,1\n')
+    Path("nameless.csv").write_text("3,2,1\n")
+    Path("other.csv").write_text("B,A,C\n2,3,1\n")
+    for q in ("same.csv", "nameless.csv"):
+        assert main(["kl", "p.csv", q, "--weights", q]) == 0
+        expected = fastkl.kl_divergence([[1, 2, 3], [4, 5, 6]], [3, 2, 1], weights=[3, 2, 1])
+        assert capsys.readouterr().out.split() == [str(value) for value in expected.tolist()]
+    said = "p.csv and other.csv must have the same bin labels in the same order: bin 0 is 'A' in p.csv and 'B' in"
+    for call in ("p.csv other.csv", "p.csv p.csv --weights other.csv", "nameless.csv p.csv --weights other.csv"):
+        assert said in fails(capsys, f"kl {call}", 1)
+    assert "remove a header to compare by position" in fails(capsys, "kl other.csv p.csv -o kl.npy", 1)
+
+
+def test_names_of_columns_that_are_histograms_must_agree(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("p.csv").write_text("A,B\n1,2\n4,5\n")
+    Path("other.csv").write_text("B,A\n2,1\n5,4\n")
+    Path("one.csv").write_text("reference\n2\n5\n")
+    said = "same histogram labels in the same order: histogram 0 is 'A' in p.csv and 'B' in other.csv"
+    assert said in fails(capsys, "kl p.csv other.csv --axis 0", 1)
+    for q, array in (("p.csv", [[1, 2], [4, 5]]), ("one.csv", [[2], [5]])):
+        assert main(["kl", "p.csv", q, "--axis", "0", "-o", "kl.npy", "--force"]) == 0
+        np.testing.assert_array_equal(np.load("kl.npy"), fastkl.kl_divergence([[1, 2], [4, 5]], array, axis=0))
 
 
 @pytest.mark.parametrize(
@@ -301,11 +334,17 @@ def test_arrays_that_do_not_fit_are_refused_before_any_work(capsys: pytest.Captu
     save("rows.npy", np.ones((2, 4)))
     save("bins.npy", np.ones((3, 5)))
     save("scalar.npy", 1.0)
+    save("one.npy", [1.0])
     save("complex.npy", np.ones((3, 4), complex))
+    save("words.npy", np.array(["a", "b", "c", "d"]))
     assert "p.npy has 3 histograms, rows.npy has 2" in fails(capsys, "kl p.npy rows.npy -o kl.npy", 1)
-    assert "q has 5 bins, p has 4" in fails(capsys, "kl p.npy bins.npy -o kl.npy", 1)
+    assert "bins.npy has 5 bins, p.npy has 4" in fails(capsys, "kl p.npy bins.npy -o kl.npy", 1)
+    assert "one.npy has 1 bin, p.npy has 4" in fails(capsys, "kl p.npy one.npy -o kl.npy", 1)
+    assert "one.npy has 1 weight, p.npy has 4 bins" in fails(capsys, "kl p.npy p.npy --weights one.npy", 1)
     assert "scalar.npy holds a single number" in fails(capsys, "kl p.npy scalar.npy -o kl.npy", 1)
-    assert "q has dtype complex128" in fails(capsys, "kl p.npy complex.npy -o kl.npy", 1)
+    assert "complex.npy has dtype complex128" in fails(capsys, "kl p.npy complex.npy -o kl.npy", 1)
+    assert "words.npy has dtype <U1; it must have real numbers" in fails(capsys, "kl words.npy p.npy -o kl.npy", 1)
+    assert "words.npy has dtype <U1" in fails(capsys, "kl p.npy p.npy -o kl.npy --weights words.npy", 1)
     assert "--axis 2 is out of bounds" in fails(capsys, "kl p.npy p.npy -o kl.npy --axis 2", 1)
     assert "weights are one row" in fails(capsys, "kl p.npy p.npy -o kl.npy --weights bins.npy", 1)
     assert "absent.npy: No such file" in fails(capsys, "kl p.npy absent.npy -o kl.npy", 1)
@@ -323,7 +362,8 @@ def test_arrays_that_do_not_fit_are_refused_before_any_work(capsys: pytest.Captu
         ("kl p.npy p.npy --threads 0", "argument --threads: '0' is not a whole number >= 1"),
         ("kl p.npy p.npy --threads two", "argument --threads: 'two' is not a whole number >= 1"),
         ("kl p.npy p.npy --dtype float16", "argument --dtype: invalid choice"),
-        ("kl p.npy p.npy --on", "unrecognized arguments: --on"),
+        ("kl p.npy p.npy --on", "unrecognized arguments: --on (see `fastkl kl --help`)"),
+        ("--on kl p.npy", "unrecognized arguments: --on p.npy (see `fastkl --help`)"),
         ("kl p.npy p.txt", "p.txt: files to read end in .npy or .csv"),
         ("kl p.npy p.npy -o kl.txt", "kl.txt: results go to files that end in .npy or .csv"),
         ("kl p.npy p.npy -o absent/kl.npy", "absent is not a folder"),
@@ -339,6 +379,20 @@ def test_a_wrong_call_is_refused_in_one_line(arguments: str, message: str, capsy
     save("q.npy", np.ones((3, 4)))
     os.mkdir("folder.npy")
     assert message in fails(capsys, arguments, 2)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="a folder that nobody can write to")
+@pytest.mark.parametrize(
+    "call", ["kl p.npy p.npy -o /proc/d.npy", "pairwise p.npy -o /proc/d.npy", "nearest p.npy p.npy -o /proc/d.npz"]
+)
+def test_a_file_that_can_not_be_written_is_named_before_any_work(
+    call: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save("p.npy", np.ones((3, 4)))
+    module = importlib.import_module(f"fastkl.cli.{call.split()[0]}")
+    reads = "open_matrices" if hasattr(module, "open_matrices") else "open_numbers"
+    monkeypatch.setattr(module, reads, lambda *_: pytest.fail("read before it was refused"))
+    assert f"fastkl: {call.split()[-1]} can't be written: " in fails(capsys, call, 1)
 
 
 @pytest.mark.parametrize("target", ["kl.npy", "kl.csv"])

@@ -131,6 +131,9 @@ def test_an_invalid_histogram_is_named_by_its_place_in_the_file(files, capsys):
         ("nearest x.npy complex.npy", 1, "complex.npy has dtype complex128"),
         ("pairwise cube.npy", 1, "cube.npy has 3 dimensions; it must have two"),
         ("nearest x.npy one.npy", 1, "one.npy has 1 dimension; it must have two"),
+        ("pairwise a.csv b.csv -o d.npy", 1, "a.csv and b.csv must have the same bin labels in the same order: bin 0"),
+        ("nearest a.csv b.csv", 1, "bin 0 is 'A' in a.csv and 'B' in b.csv"),
+        ("nearest x.npy narrow.npy", 1, "narrow.npy has 1 bin, x.npy has 8"),
         ("pairwise words.csv -o d.npy", 1, "words.csv, line 2: field 2 is 'b', not a number"),
     ],
 )
@@ -140,6 +143,9 @@ def test_what_is_wrong_is_said_in_one_line(arguments, status, message, files, ca
     save("one.npy", np.ones(8))
     save("complex.npy", np.ones((2, 8), complex))
     Path("words.csv").write_text("1,2\n3,b\n")
+    save("narrow.npy", np.ones((2, 1)))
+    Path("a.csv").write_text("A,B\n1,2\n")
+    Path("b.csv").write_text("B,A\n1,2\n")
     assert message in fails(capsys, arguments, status)
 
 

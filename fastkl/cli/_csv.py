@@ -1,7 +1,9 @@
 """Numbers in text, one histogram a line: turned once into doubles on disk, which serve like any array."""
 
+import re
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
@@ -13,10 +15,20 @@ from fastkl._progress import Progress
 from fastkl.cli._command import CommandError
 
 _NUMBERS_AT_ONCE = 1 << 18
+_NOT_IN_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 
 
-def csv_to_doubles(path: Path, show_progress: bool) -> tuple[BinaryIO, tuple[int, int], int]:
-    """What a CSV file holds: a nameless temporary file of doubles, its shape, and the line of the first row."""
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a text file holds beside its numbers."""
+
+    shape: tuple[int, int]
+    first_line: int  # that of the first row
+    labels: list[str] | None  # those of the columns, where a header names them
+
+
+def csv_to_doubles(path: Path, show_progress: bool) -> tuple[BinaryIO, Contents]:
+    """What a CSV file holds: its numbers as a nameless temporary file of doubles, and what they are."""
     scratch = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - the caller keeps it open
     try:
         # Bytes that aren't text are shown as \xNN in the message that names their line.
@@ -24,31 +36,41 @@ def csv_to_doubles(path: Path, show_progress: bool) -> tuple[BinaryIO, tuple[int
             open(path, encoding="utf-8-sig", errors="backslashreplace") as text,
             Progress(f"reading {path.name}", path.stat().st_size, show_progress) as progress,
         ):
-            rows, width, first_line = _copy_numbers(path, text, scratch, progress)
+            contents = _copy_numbers(path, text, scratch, progress)
         scratch.flush()
-        return scratch, (rows, width), first_line
+        return scratch, contents
     except BaseException:
         scratch.close()
         raise
 
 
-def _copy_numbers(path: Path, text: TextIO, scratch: BinaryIO, progress: Progress) -> tuple[int, int, int]:
+def _copy_numbers(path: Path, text: TextIO, scratch: BinaryIO, progress: Progress) -> Contents:
     lines = _lines_to_last_number(path, text)
     first = next(lines, None)
     if first is None:
         raise CommandError(f"{path} holds no numbers")
     fields = first.split(",")
-    has_header = not any(map(_is_number, fields))
-    if has_header and (other := _other_separator(first)):
-        raise CommandError(f"{path}, line 1: numbers are separated by {other!r}; commas are wanted")
-    first_line = number = 2 if has_header else 1
+    labels = None if any(map(_is_number, fields)) else _labels(path, first)
+    first_line = number = 1 if labels is None else 2
     width = len(fields)
-    pending = lines if has_header else chain([first], lines)
+    pending = chain([first], lines) if labels is None else lines
     while block := list(islice(pending, max(1, _NUMBERS_AT_ONCE // width))):
         scratch.write(_numbers(path, block, number, width).tobytes())
         number += len(block)
         progress.advance(sum(map(len, block)))
-    return number - first_line, width, first_line
+    if number == first_line:
+        raise CommandError(f"{path} holds no histograms, only a header")
+    return Contents((number - first_line, width), first_line, labels)
+
+
+def _labels(path: Path, header: str) -> list[str]:
+    _check_text(f"{path}, line 1", header)
+    if other := _other_separator(header):
+        raise CommandError(f"{path}, line 1: numbers are separated by {other!r}; commas are wanted")
+    labels = [field.strip().strip('"') for field in header.split(",")]
+    if labels[0] == "" and any(labels):  # as pandas and R write them, whose index would be taken for a bin
+        raise CommandError(f"{path}, line 1: the first column has no name; if it is an index, save without it")
+    return labels
 
 
 def _other_separator(line: str) -> str | None:
@@ -84,12 +106,18 @@ def _numbers(path: Path, lines: list[str], first_number: int, width: int) -> npt
 
 
 def _check_line(place: str, line: str, width: int) -> None:
+    _check_text(place, line)
     fields = line.split(",")
     for column, field in enumerate(fields, 1):
         if not _is_number(field):
             raise CommandError(f"{place}: field {column} is {field.strip()!r}, not a number")
     if len(fields) != width:
         raise CommandError(f"{place} has {len(fields)} numbers, line 1 has {width} fields")
+
+
+def _check_text(place: str, line: str) -> None:
+    if _NOT_IN_TEXT.search(line):
+        raise CommandError(f"{place} is no text in UTF-8, as a .csv file should be")
 
 
 def _is_number(field: str) -> bool:

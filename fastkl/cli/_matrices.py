@@ -13,7 +13,7 @@ from fastkl import _check
 from fastkl._products import DIVERGENCES
 from fastkl.cli._command import CommandError, UsageError, number
 from fastkl.cli._options import add_divergence_options, add_output_options
-from fastkl.cli._pairs import Histograms
+from fastkl.cli._pairs import Histograms, check_bins
 from fastkl.cli._sources import check_format, open_numbers
 from fastkl.pairs import pairwise
 
@@ -54,19 +54,19 @@ def open_matrices(paths: dict[str, Path], shown: bool) -> Iterator[dict[str, His
                 dimensions = f"{ndim} dimension{'s' * (ndim > 1)}"
                 raise CommandError(f"{path} has {dimensions}; it must have two, a histogram a row")
             matrices[name] = Histograms(file, -1)
+        sides = list(matrices.values())
+        check_bins(sides[0], sides[-1])
         yield matrices
 
 
 def naming_files(matrices: dict[str, Histograms], call: Callable[[], Result]) -> Result:
-    """What ``call`` returns; what it says of an argument, or of a row of one, is said of the file."""
+    """What ``call`` returns; what it says of a row of an argument is said of the file."""
     try:
         return call()
-    except (ValueError, TypeError) as error:
-        message = str(error)
-        found = re.match(r"([xy])\[(\d+)\] (.*)", message, re.DOTALL)
+    except ValueError as error:
+        found = re.match(r"([xy])\[(\d+)\] (.*)", str(error), re.DOTALL)
         if found is None:
-            names = {name: str(histograms.file.path) for name, histograms in matrices.items()}
-            raise CommandError(re.sub(r"\b[xy](?= has )", lambda name: names[name[0]], message)) from None
+            raise
         place = matrices[found[1]].place((int(found[2]),))
         reason = found[3].replace(f" of {found[1]} are", " are")
         raise CommandError(f"{place} {reason} (--on-invalid nan goes on)") from None

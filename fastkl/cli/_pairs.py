@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from fastkl.cli._command import CommandError
 from fastkl.cli._sources import NumberFile
+from fastkl.containers._labels import check_labels
 
 _Array = npt.NDArray[Any]
 Index = tuple[int | slice, ...]
@@ -38,6 +40,16 @@ class Histograms:
     def is_single(self) -> bool:
         """Whether there is one histogram, to be set against all of the other file."""
         return math.prod(self.batch) == 1
+
+    @property
+    def bin_labels(self) -> list[str] | None:
+        """The names of the bins, where the file has some."""
+        return self.file.labels if self._own_axis == -1 else None
+
+    @property
+    def histogram_labels(self) -> list[str] | None:
+        """The names of the histograms, where these are the columns of a file that names them."""
+        return None if self._own_axis == -1 or self.is_single else self.file.labels
 
     @property
     def none(self) -> _Array:
@@ -81,6 +93,8 @@ class Pairs:
                 f"{p.path} has {_size(self.p.batch)} histograms, {q.path} has {_size(self.q.batch)};"
                 " there must be as many in both, or one in one of them"
             )
+        check_bins(self.p, self.q)
+        check_file_labels("histogram", p.path, self.p.histogram_labels, q.path, self.q.histogram_labels)
         self.batch = self.p.batch if self.q.is_single else self.q.batch
 
     @property
@@ -104,6 +118,21 @@ class Pairs:
         for outer in np.ndindex(*batch[:cut]):
             for start in range(0, batch[cut], step):
                 yield (*outer, slice(start, start + step))
+
+
+def check_bins(first: Histograms, second: Histograms) -> None:
+    """Raise unless the histograms of two files have as many bins, with the same names where both have some."""
+    names = first.file.path, second.file.path
+    if first.bins != second.bins:
+        number = f"{second.bins} bin{'s' * (second.bins != 1)}"
+        raise CommandError(f"{names[1]} has {number}, {names[0]} has {first.bins}; numbers of bins must agree")
+    check_file_labels("bin", names[0], first.bin_labels, names[1], second.bin_labels)
+
+
+def check_file_labels(what: str, p: Path, p_labels: list[str] | None, q: Path, q_labels: list[str] | None) -> None:
+    """Raise unless the columns of two files have the same names, where both have some."""
+    if p_labels is not None and q_labels is not None:
+        check_labels(what, str(p), p_labels, str(q), q_labels, "remove a header")
 
 
 def _size(batch: tuple[int, ...]) -> str:

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 
+from fastkl._operands import as_array
 from fastkl.cli._command import CommandError, UsageError
 from fastkl.cli._csv import csv_to_doubles
 
@@ -26,6 +27,7 @@ class NumberFile:
     order: Literal["C", "F"] = "C"
     offset: int = 0
     first_line: int | None = None  # of a text file: the line of its first row
+    labels: list[str] | None = None  # of a text file with a header: the names of its columns
 
     def array(self) -> npt.NDArray[Any]:
         """The array, mapped afresh: pages read through a map count as memory of this process until the map is gone."""
@@ -41,9 +43,13 @@ class NumberFile:
 def open_numbers(path: Path, show_progress: bool = False) -> NumberFile:
     """Open a file of numbers in the format that its suffix names."""
     source = _opener(path)(path, show_progress)
-    if not source.shape:
+    try:
+        if not source.shape:
+            raise CommandError(f"{path} holds a single number; a histogram has at least one axis")
+        as_array(np.empty(0, source.dtype), str(path))  # raises unless its type is a real one
+    except BaseException:
         source.file.close()
-        raise CommandError(f"{path} holds a single number; a histogram has at least one axis")
+        raise
     return source
 
 
@@ -71,8 +77,10 @@ def _open_npy(path: Path, _: bool) -> NumberFile:
 
 
 def _open_csv(path: Path, show_progress: bool) -> NumberFile:
-    file, shape, first_line = csv_to_doubles(path, show_progress)
-    return NumberFile(path, file, np.dtype(np.float64), shape, first_line=first_line)
+    file, contents = csv_to_doubles(path, show_progress)
+    return NumberFile(
+        path, file, np.dtype(np.float64), contents.shape, first_line=contents.first_line, labels=contents.labels
+    )
 
 
 _OPENERS: dict[str, Callable[[Path, bool], NumberFile]] = {".npy": _open_npy, ".csv": _open_csv}

@@ -1,6 +1,7 @@
 """`fastkl kl`: the divergences between the histograms of two files, in bounded memory."""
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from fastkl._progress import Progress
 from fastkl.cli._command import CommandError
 from fastkl.cli._options import add_divergence_options, add_output_options, shows_progress
-from fastkl.cli._pairs import Index, Pairs
+from fastkl.cli._pairs import Index, Pairs, check_file_labels
 from fastkl.cli._results import Results, open_results
 from fastkl.cli._sources import check_format, open_numbers
 from fastkl.rowwise import kl_divergence
@@ -28,8 +29,8 @@ The Kullback-Leibler divergence KL(P||Q) of each histogram of file P from that o
 where one of the files holds a single histogram, that one against all of the other.
 
 Files are .npy (any real type and layout, mapped and never loaded whole) or .csv (one histogram a line, numbers
-with commas between them; a first line without any number is a header). Without -o the divergences are printed,
-one a line."""
+with commas between them; a first line without any number is a header, whose names must be the same in both files,
+and one with numbers is a histogram). Without -o the divergences are printed, one a line."""
 
 _EXAMPLES = """\
 examples:
@@ -66,28 +67,34 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as files:
         results = files.enter_context(open_results(args.output, force=args.force, inputs=inputs))
         p, q = (files.enter_context(open_numbers(path, shown)) for path in (args.p, args.q))
-        _compute(Pairs(p, q, args.axis), _divergence(args), args.on_invalid, results, shown)
+        pairs = Pairs(p, q, args.axis)
+        _compute(pairs, _divergence(args, pairs), args.on_invalid, results, shown)
     return 0
 
 
-def _divergence(args: argparse.Namespace) -> Callable[..., Any]:
+def _divergence(args: argparse.Namespace, pairs: Pairs) -> Callable[..., Any]:
     return partial(
         kl_divergence,
         base=args.base,
         normalize=args.normalize,
-        weights=_weights(args.weights),
+        weights=_weights(args.weights, pairs),
         pseudocount=args.pseudocount,
         dtype=args.dtype,
         threads=args.threads,
     )
 
 
-def _weights(path: Path | None) -> npt.NDArray[Any] | None:
+def _weights(path: Path | None, pairs: Pairs) -> npt.NDArray[Any] | None:
     if path is None:
         return None
     with open_numbers(path) as file:
         if max(file.shape) != np.prod(file.shape):
             raise CommandError(f"{path} has shape {file.shape}; weights are one row, a number for each bin")
+        p, q = pairs.p, pairs.q
+        if (count := math.prod(file.shape)) != p.bins:
+            raise CommandError(f"{path} has {count} weight{'s' * (count != 1)}, {p.file.path} has {p.bins} bins")
+        for side in (p, q):
+            check_file_labels("bin", side.file.path, side.bin_labels, path, file.labels)
         return np.array(file.array()).ravel()
 
 

@@ -8,7 +8,9 @@ import numpy as np
 Labels = Any
 
 
-def check_labels(what: str, p_name: str, p: Labels, q_name: str, q: Labels) -> None:
+def check_labels(
+    what: str, p_name: str, p: Labels, q_name: str, q: Labels, without_labels: str = "pass arrays"
+) -> None:
     """Raise unless ``p`` and ``q`` are the same labels in the same order; their number is not looked at."""
     if len(p) != len(q) or _are_equal(p, q):
         return
@@ -16,8 +18,8 @@ def check_labels(what: str, p_name: str, p: Labels, q_name: str, q: Labels) -> N
         if not is_same(p[i], q[i]):
             raise ValueError(
                 f"{p_name} and {q_name} must have the same {what} labels in the same order: {what} {i} is"
-                f" {spell(p[i])} in {p_name} and {spell(q[i])} in {q_name}; reorder one of them, or pass arrays to"
-                " compare by position"
+                f" {spell(p[i])} in {p_name} and {spell(q[i])} in {q_name}; reorder one of them, or"
+                f" {without_labels} to compare by position"
             )
 
 
