@@ -17,7 +17,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from fastkl.bench import data, jobs, report, rounds
+from fastkl.bench import data, jobs, measure, report, rounds
 from fastkl.bench.case import Case
 from fastkl.bench.machine import Others
 from fastkl.bench.pairs import PairsCase
@@ -159,6 +159,65 @@ def test_readme_without_markers_is_left_alone(
     assert main(["bench", "--readme", "figures.json"]) == 1
     assert Path("README.md").read_text() == "# Top\n"
     assert "bench:begin" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{}", " does not hold what `fastkl bench --json` writes"),
+        ("[1]", " does not hold what `fastkl bench --json` writes"),
+        ('{"jobs": [{"name": "float64"}]}', " does not hold what `fastkl bench --json` writes"),
+        ("{", " is no JSON: Expecting property name"),
+        ('{"jobs": []}', ": there is no job that SciPy does too"),
+        (b"\xff\x00", ": 'utf-8' codec can't decode"),
+    ],
+)
+def test_figures_for_the_readme_that_are_none_are_said_so_of_their_file(
+    content: str | bytes, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("README.md").write_text("# Top\n<!-- bench:begin -->\nold\n<!-- bench:end -->\n")
+    Path("e.json").write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert main(["bench", "--readme", "e.json"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"fastkl: e.json{said}")
+    assert error.count("\n") == 1
+    assert "old" in Path("README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [("old.json", "old.json exists; --force replaces it"), ("nodir/x.json", "nodir is not a folder")],
+)
+def test_where_figures_can_not_go_is_said_before_anything_is_measured(
+    target: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("old.json").write_text("precious")
+    monkeypatch.setattr(measure, "measure", lambda *_: pytest.fail("measured before it was refused"))
+    assert main(["bench", "--jobs", "one-pair", "--json", target]) == 2
+    assert capsys.readouterr() == ("", f"fastkl: {said}\n")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
+
+
+def test_figures_are_replaced_when_told_so_and_grow_job_by_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(rounds, "_prepare", lambda threads: None)  # which waits for quiet
+    call = ["bench", "--jobs", "float[36][24]", "--scale", "1e-4", "--seconds", "1e-4", "--json", "figures.json"]
+    for more in ([], ["--force"]):
+        assert main([*call, *more]) == 0
+        stored = json.loads(Path("figures.json").read_text())
+        assert [job["name"] for job in stored["jobs"]] == ["float64", "float32"]
+
+
+def test_help_says_whose_the_targets_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert '"at most" are bounds that the developers of fastkl hold it to' in text
+    assert "MISSED" in text
+    assert max(map(len, text.splitlines())) <= 120
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ def heading(session: dict[str, Any]) -> str:
             "of floor: the read floor's time / this time; x SciPy: scipy.stats.entropy's time / this time, x another: "
             "that one's; medians over the rounds",
             "error: largest relative error of a sample of the results against extended precision",
+            "at least, at most, aim: targets that the project sets itself on its own machine",
         ]
     )
 
@@ -93,7 +94,7 @@ def markdown_of(session: dict[str, Any]) -> str:
         if job["reference"] == SCIPY.name and any(line["scipy_ratio"] is not None for line in job["lines"])
     ]
     if not jobs:
-        raise ValueError("the figures have no job that SciPy does too: those of the suite rows go into the README")
+        raise ValueError("there is no job that SciPy does too; the figures of the suite rows go into the README")
     names = list(dict.fromkeys(line["name"] for job in jobs for line in job["lines"] if ", " not in line["name"]))
     columns = ["ns per bin", *names, "x SciPy", "of floor"]
     table = [columns, ["---", *["---:"] * (len(columns) - 1)]]
