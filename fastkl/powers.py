@@ -17,8 +17,8 @@ from fastkl.kernels import KL, Absent, Alpha, Power
 
 _Array = npt.NDArray[Any]
 
-# Nearer to 0 an order of the Rényi divergence is 0: powers of doubles do not tell the difference.
-_ZERO = 1e-19
+# An order nearer to 0, a subnormal number, has no reciprocal and counts as 0.
+_ZERO = float(np.finfo(float).tiny)
 _BLOCK = 1 << 18  # bins whose logarithms are taken together
 
 
@@ -172,7 +172,7 @@ def alpha_of(order: float) -> Alpha | KL:
     # Differences from 1 and 0 are exact.
     if order == 1.0:
         return KL()
-    excess, is_exchanged = _power_of(order)
+    excess, is_exchanged = _power_of(order if abs(order) >= _ZERO else 0.0)
     return Alpha(excess, 1.0 / excess if excess != 0.0 else 0.0, 1.0 / (1.0 + excess), is_exchanged)
 
 
@@ -185,7 +185,7 @@ def _renyi(order: float, batch: Batch, question: Question, precision: np.dtype[A
     alpha, found_invalid = run(batch, question, precision, threads)
     # The sum of powers, less 1: no digit is lost where it is near 1.
     with np.errstate(over="ignore", divide="ignore"):
-        excess = order * (order - 1.0) * alpha
+        excess = order * ((order - 1.0) * alpha)
         flat = np.log1p(np.maximum(excess, -1.0)) / (order - 1.0)
     is_small, is_beyond = excess < -0.5, excess == np.inf
     if is_small.any():
@@ -196,7 +196,7 @@ def _renyi(order: float, batch: Batch, question: Question, precision: np.dtype[A
             flat[is_small] = np.log(powers[is_small]) / (order - 1.0)
     if is_beyond.any():
         for rows, p, q, w in _blocks(batch, question, np.flatnonzero(is_beyond)):
-            flat[rows] = _log_sum_of_powers(order, p, q, w) / (order - 1.0)
+            flat[rows] = _renyi_of_logs(order, p, q, w)
     return factor * flat, found_invalid
 
 
@@ -265,11 +265,16 @@ def _log_ratios(p: _Logs, q: _Logs) -> _Array:
     return logs
 
 
-def _log_sum_of_powers(order: float, p: _Logs, q: _Logs, w: _Array) -> _Array:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = order * p[1] + (1.0 - order) * q[1] + np.log(w)
+def _renyi_of_logs(order: float, p: _Logs, q: _Logs, w: _Array) -> _Array:
+    """The divergence of an order other than 1, where powers are beyond the doubles: orders of any size have room."""
+    scale, sign = abs(order - 1.0), 1.0 if order > 1.0 else -1.0
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        # log(w p^order q^(1 - order)) / scale, from the operand whose power is not the one that grows where it is 0.
+        ratios = _log_ratios(p, q)
+        parts = sign * ratios + p[1] / scale if order >= 0.5 else order / scale * ratios + q[1] / scale
+        logs = parts + np.log(w) / scale
         logs[np.isnan(logs)] = -np.inf  # a bin that is empty on both sides
         most = logs.max(1)
-        total = np.exp(np.where(np.isinf(most[:, None]), 0.0, logs - most[:, None])).sum(1)
-        sums: _Array = most + np.log(total)
-    return sums
+        total = np.exp(np.where(np.isinf(most[:, None]), 0.0, scale * (logs - most[:, None]))).sum(1)
+        values: _Array = sign * (most + np.log(total) / scale)
+    return values

@@ -52,6 +52,54 @@ def test_renyi_divergence_of_rows_that_lie_apart(alpha):
         np.testing.assert_array_equal(batch, fastkl.renyi_divergence(p, q, alpha))
 
 
+EXTREME_ORDERS = [3e-308, 1e-300, 1e-30, 1e-20, 1e-18, 1e4, 1e6, 1e10, 1e15, 1e23, 1e100, 1e110, 1e150, 1e200, 1.7e308]
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4"])
+@pytest.mark.parametrize("alpha", [sign * order for sign in (1, -1) for order in EXTREME_ORDERS])
+def test_orders_of_every_magnitude(alpha, dtype):
+    pairs = [
+        ([1, 3], [3, 1]),
+        ([1, 2, 3], [3, 2, 0.5]),
+        ([1, 2, 0], [1, 1, 1]),
+        ([1, 1], [2, 0]),
+        ([1, 2.0**-50], [1, 0]),
+    ]
+    for p, q in (np.array(pair, dtype) for pair in pairs):
+        with mp.workdps(700):
+            a, x, y = mp.mpf(alpha), *([mp.mpf(v) / mp.fsum(row) for v in row.tolist()] for row in (p, q))
+            is_finite = (q > 0)[p > 0].all() if alpha > 1 else (p > 0)[q > 0].all() if alpha < 0 else True
+            powers = mp.fsum(u**a * v ** (1 - a) for u, v in zip(x, y, strict=True) if u and v) if is_finite else mp.inf
+            renyi, divergence = float(mp.log(powers) / (a - 1)), float((powers - 1) / (a * (a - 1)))
+        tolerance = 3e-13 if dtype == "f8" else 3e-6
+        got = fastkl.renyi_divergence(p, q, alpha, dtype="f8")
+        assert got == pytest.approx(renyi, rel=tolerance, abs=0)
+        got = fastkl.alpha_divergence(p, q, alpha, dtype="f8")
+        assert got == pytest.approx(divergence, rel=tolerance, abs=0)
+        for function in (fastkl.renyi_divergence, fastkl.alpha_divergence):
+            single, double = function(p, q, alpha), function(p, q, alpha, dtype="f8")
+            with np.errstate(over="ignore"):
+                expected = np.array(double).astype(dtype)
+            # Where q's share is rounded to one, so is the divergence.
+            assert single == pytest.approx(expected, rel=3e-6, abs=2e-45 if alpha > 0 else 1e-15)
+            assert function(p, p, alpha) == 0
+
+
+def test_large_orders_of_rows_that_are_no_histograms():
+    for alpha in (1e10, 1e20, 1e23, 1e24, 1e100, 1e110, 1e200):
+        # (p^alpha q^(1 - alpha) - alpha p - (1 - alpha) q) / (alpha (alpha - 1)), whose power is nothing.
+        got = fastkl.alpha_divergence([1.0], [3.0], alpha, normalize=False)
+        assert got == pytest.approx(2 / alpha, rel=1e-9, abs=0)
+        assert fastkl.alpha_divergence([3.0], [1.0], alpha, normalize=False) == np.inf
+        assert fastkl.renyi_divergence([3.0], [1.0], alpha, normalize=False) == pytest.approx(math.log(3), rel=1e-8)
+
+
+def test_near_rows_keep_their_digits_where_powers_are_beyond_the_doubles():
+    p, q = np.array([0.5, 0.5]), np.array([0.5 * (1 - 2.0**-30), 0.5 * (1 + 2.0**-30)])
+    expected = -math.log1p(-(2.0**-30)) - math.log(2) / 1e15
+    assert fastkl.renyi_divergence(p, q, 1e15) == pytest.approx(expected, rel=1e-14)
+
+
 def test_orders_0_and_1_of_the_alpha_divergence_are_the_reverse_and_the_forward_divergence():
     p, q = np.random.default_rng(1).random((2, 50, 40))
     np.testing.assert_array_equal(fastkl.alpha_divergence(p, q, 1), fastkl.kl_divergence(p, q))

@@ -22,7 +22,6 @@ from fastkl.kernels._logratio import (
     is_positive,
     log2_of_shift,
     log_of_aligned,
-    log_ratio,
 )
 
 _LOG2 = math.log(2.0)
@@ -45,20 +44,21 @@ def _reduce_32(shift, log, high, low):
     exact, small = high * k, (high + low) * log
     n = nearest(max(exact + small * np.float32(_LOG2_E), -_MOST_32))
     r = ((exact - n) + low * k) * np.float32(_LOG2) + small
-    return n, power_of_two(n) if n <= _MOST_32 else np.float32(np.nan), r
+    return n, power_of_two(n) if n <= _MOST_32 else np.float32(np.nan), max(r, np.float32(-1.0))
 
 
 def _reduce_64(shift, log, high, low):
     """(n, 2^n, r): (high + low) (k log 2 + log) = n log 2 + r, where k is a shift of `align_exponents`.
 
     The large parts are subtracted exactly: n may have thousands of units, of which r would keep the rounding. NaN
-    stands for a power that may be too large; of those that are too small any small one serves.
+    stands for a power that may be too large; of those that are too small any small one serves, with an r that is no
+    more than usual.
     """
     k = shift * 2.0**-52
     exact, small = high * k, (high + low) * log
     n = nearest(max(exact + small * _LOG2_E, -_MOST_64))
     r = ((exact - n) + low * k) * _LOG2 + small
-    return n, power_of_two(n) if n <= _MOST_64 else np.nan, r
+    return n, power_of_two(n) if n <= _MOST_64 else np.nan, max(r, -1.0)
 
 
 _high_part = by_precision(_high_part_32, _high_part_64)
@@ -121,6 +121,7 @@ def power_term(x: Any, y: Any, excess: Any) -> Any:
 
 # Operands whose exponents are closer than _NEAR are computed as one; beyond _FAR the smaller does not count.
 _NEAR, _FAR = 60, 500
+_MOST_WIDE = 2.0**30  # beyond any exponent that sums can have, and still one that the C function ldexp takes
 
 
 @term
@@ -135,11 +136,16 @@ def wide_alpha_term(
     apart = y_exponent - x_exponent
     if apart > _FAR:
         return inverse_alpha * y, y_exponent
-    log = log_ratio(x, y) - apart * _LOG2
+    k, small_log = _wide_log_ratio(x, x_exponent, y, y_exponent)
+    log = k * _LOG2 + small_log
     t = excess * log
     power, exponent = wide_power_term(x, x_exponent, y, y_exponent, excess)
     if t > _FAR:
-        return power * (inverse_excess * inverse_alpha), exponent
+        # One after the other, and with exponents: the product of both may be less than a double can be.
+        inverse, shift = math.frexp(inverse_excess)
+        power, exponent = power * inverse, exponent + shift
+        inverse, shift = math.frexp(inverse_alpha)
+        return power * inverse, exponent + shift
     if abs(apart) < _NEAR:
         return alpha_term(x, math.ldexp(y, apart), excess, inverse_excess, inverse_alpha), x_exponent
     grown = x * math.expm1(t) if abs(t) < 1.0 else math.ldexp(power, exponent - x_exponent) - x
@@ -153,9 +159,17 @@ def wide_power_term(x: Any, x_exponent: Any, y: Any, y_exponent: Any, excess: An
     """(g, e): `power_term` of (x 2^x_exponent, y 2^y_exponent) is g 2^e."""
     if x == 0.0 or y == 0.0:
         return 0.0, 0
-    k, small = x_exponent - y_exponent, excess * log_ratio(x, y)
-    high = _high_part(1.0, excess)
-    n = math.floor(high * k + small * _LOG2_E)
-    if n > 2.0**40:  # beyond any exponent that sums can have
-        return np.inf, 0
+    k, small_log = _wide_log_ratio(x, x_exponent, y, y_exponent)
+    high, small = _high_part(1.0, excess), excess * small_log
+    exponent = high * k + small * _LOG2_E
+    if abs(exponent) > _MOST_WIDE:
+        return np.inf if exponent > 0.0 else 0.0, 0
+    n = math.floor(exponent)
     return x * math.exp(((high * k - n) + (excess - high) * k) * _LOG2 + small), x_exponent + int(n)
+
+
+@term
+def _wide_log_ratio(x, x_exponent, y, y_exponent):
+    # (k, r): log(x 2^x_exponent / (y 2^y_exponent)) = k log 2 + r; k is 0 and r exact where they are near each other.
+    a, _, aligned, shift = align_exponents(x, y)
+    return x_exponent - y_exponent + shift * 2.0**-52, log_of_aligned(a, aligned)

@@ -65,6 +65,11 @@ class Alpha(NamedTuple):
     inverse_alpha: float
     is_exchanged: bool
 
+    @property
+    def least_factor(self):
+        """0 for orders that take terms beyond single precision, else 1."""
+        return float(self.excess == 0.0 or 2.0**-60 <= abs(self.excess) <= 2.0**60)
+
 
 class Power(NamedTuple):
     """sum x^alpha y^(1 - alpha), alpha = 1 + excess in [1/2, 1), x and y exchanged for a smaller one."""
