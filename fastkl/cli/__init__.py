@@ -22,6 +22,7 @@ _COMMANDS = {  # name: (module, what `fastkl --help` says of it)
     "kl": ("fastkl.cli.kl", "KL divergence between the histograms of two files"),
     "pairwise": ("fastkl.cli.pairwise", "divergence of all histograms of a file from all of another"),
     "nearest": ("fastkl.cli.nearest", "for each histogram of a file the nearest ones of another"),
+    "fit": ("fastkl.cli.fit", "the nearest distribution of a family to each histogram of a file"),
     "bench": ("fastkl.bench", "measure fastkl and other libraries on this machine"),
     "info": ("fastkl.cli.info", "versions, CPU, threads and the kernel cache, for a bug report"),
 }
@@ -32,6 +33,7 @@ examples:
   fastkl demo                         a first look; needs no data
   fastkl kl p.npy q.npy -o kl.npy     row i of p.npy against row i of q.npy
   fastkl nearest x.npy y.npy -k 10 -o found.npz
+  fastkl fit P.npy --edges E.npy -o fits.csv
   fastkl kl --help                    all options of a command, with examples
 
 exit status: 0 success, 1 data or a computation that failed, 2 a wrong call, 130 interrupted

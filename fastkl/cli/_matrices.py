@@ -64,7 +64,7 @@ def naming_files(matrices: dict[str, Histograms], call: Callable[[], Result]) ->
     try:
         return call()
     except ValueError as error:
-        found = re.match(r"([xy])\[(\d+)\] (.*)", str(error), re.DOTALL)
+        found = re.match(r"([xyp])\[(\d+)\] (.*)", str(error), re.DOTALL)
         if found is None:
             raise
         place = matrices[found[1]].place((int(found[2]),))

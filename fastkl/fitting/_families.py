@@ -63,8 +63,9 @@ class Family:
         infos = {info.name: info for info in dist._shape_info()}
         domains = self.entry.domains if self.entry else {}
         self.parameters = [_parameter(name, infos.get(name), domains) for name in names]
-        self.parameters.append(Parameter("loc", is_whole=self.is_discrete))
-        if not self.is_discrete:
+        if dist is not norm_mixture:
+            self.parameters.append(Parameter("loc", is_whole=self.is_discrete))
+        if not (self.is_discrete or dist is norm_mixture):
             self.parameters.append(Parameter("scale", low=0.0))
         self.names = tuple(parameter.name for parameter in self.parameters)
         self.shapes = tuple(names)
@@ -75,7 +76,7 @@ class Family:
             logs = _normal_log_masses(axis, *values)
             if axis.is_edges:
                 return logs  # of the range already
-        elif self.name == "norm_mixture" and axis.is_edges:
+        elif self.name == "norm_mixture":
             logs = _mixture_log_masses(axis, values)
         else:
             logs = log_masses(self.dist, axis, values)
@@ -114,8 +115,12 @@ def _normal_log_masses(axis: Axis, loc: _Array, scale: _Array) -> _Array:
 def _mixture_log_masses(axis: Axis, values: _Array) -> _Array:
     weight, *parts = (np.ascontiguousarray(row) for row in values[:5])
     logs, totals = np.empty((2, len(weight), axis.bins)), np.empty((2, len(weight)))
-    for k in (0, 1):
-        kernels.log_normal_masses(axis.bins_and_range, parts[2 * k], parts[2 * k + 1], logs[k], totals[k])
+    for k, (loc, scale) in enumerate((parts[:2], parts[2:])):
+        if axis.is_edges:
+            kernels.log_normal_masses(axis.bins_and_range, loc, scale, logs[k], totals[k])
+        else:
+            z = (axis.values - loc[:, None]) / scale[:, None]
+            logs[k], totals[k] = -0.5 * z * z, -np.log(scale)
     with np.errstate(all="ignore"):
         shares = np.log(weight) + totals[0], np.log1p(-weight) + totals[1]
         mixed: _Array = np.logaddexp(shares[0][:, None] + logs[0], shares[1][:, None] + logs[1])

@@ -187,18 +187,31 @@ def _default(family: Family, held: dict[str, float], axis: Axis, moments: Moment
             suggested = family.entry.moments(shifted, deviations)
     counts = _COUNTS.get(len(free), (max(3, round(10_000 ** (1.0 / max(len(free), 1)))),) * len(free))
     parameters = {parameter.name: parameter for parameter in family.parameters}
+    # Of families of which nothing is known the support may have an end: it must be able to reach around all bins.
+    ends = axis.middles[np.isfinite(axis.middles)]
+    reach = None if family.entry else (float(ends[0]), float(ends[-1]))
     return {
-        name: _range_of(parameters[name], suggested.get(name), count, means, deviations)
+        name: _range_of(parameters[name], suggested.get(name), count, means, deviations, reach)
         for name, count in zip(free, counts, strict=True)
     }
 
 
-def _range_of(parameter: Parameter, suggested: _Array | None, count: int, means: _Array, deviations: _Array) -> _Array:
+def _range_of(
+    parameter: Parameter,
+    suggested: _Array | None,
+    count: int,
+    means: _Array,
+    deviations: _Array,
+    reach: tuple[float, float] | None,
+) -> _Array:
     name = parameter.name
     if name.startswith("loc"):
         centre = means if suggested is None else suggested
         spread = 3.0 * deviations.max()
-        return np.linspace(centre.min() - spread, centre.max() + spread, count)
+        low, high = centre.min() - spread, centre.max() + spread
+        if reach is not None:
+            low, high = min(low, reach[0] - deviations.max()), max(high, reach[1])
+        return np.linspace(low, high, count)
     if suggested is None:
         suggested = deviations if name.startswith("scale") else np.array([1.0])
     if (parameter.low, parameter.high) == (0.0, 1.0):
@@ -207,7 +220,10 @@ def _range_of(parameter: Parameter, suggested: _Array | None, count: int, means:
         good = suggested[np.isfinite(suggested) & (suggested > 0)]
         low, high = (good.min(), good.max()) if len(good) else (1.0, 1.0)
         below, above = _AROUND_SCALES if name.startswith("scale") else (_AROUND, _AROUND)
-        return np.geomspace(low / below, high * above, count)
+        most = high * above
+        if reach is not None and name == "scale":
+            most = max(most, 2.0 * (reach[1] - reach[0]))
+        return np.geomspace(low / below, most, count)
     if math.isfinite(parameter.low) and math.isfinite(parameter.high):
         return np.linspace(parameter.low, parameter.high, count + 2)[1:-1]
     if math.isfinite(parameter.low):

@@ -99,8 +99,13 @@ def _medians(dist: Any, z: _Array, shapes: list[_Array], a: _Array, b: _Array) -
 def _integral(dist: Any, left: _Array, right: _Array, shapes: list[_Array]) -> _Array:
     # log of the integral of the density: the formula of the module's docstring, from the end where it is higher.
     width = right - left
-    columns = [shape[:, None] for shape in shapes]
-    quarters = dist._logpdf(left[:, None] + width[:, None] * [0.25, 0.75], *columns)
+
+    def log_density(x: _Array) -> _Array:
+        # In one row: some distributions know no other arrays.
+        repeated = [np.repeat(shape, x.shape[1]) for shape in shapes]
+        return np.asarray(dist._logpdf(x.ravel(), *repeated), float).reshape(x.shape)
+
+    quarters = log_density(left[:, None] + width[:, None] * [0.25, 0.75])
     slope = (quarters[:, 1] - quarters[:, 0]) / 0.5  # times the width
     slope = np.where(np.isfinite(slope), slope, 0.0)
     fall = -np.abs(slope)
@@ -109,7 +114,7 @@ def _integral(dist: Any, left: _Array, right: _Array, shapes: list[_Array]) -> _
     share = np.log1p(_NODES * np.expm1(fall)[:, None]) / fall[:, None]
     share = np.where(is_flat[:, None], _NODES, share)
     x = np.where(slope[:, None] > 0, right[:, None] - width[:, None] * share, left[:, None] + width[:, None] * share)
-    logs = dist._logpdf(x, *columns) - np.where(is_flat[:, None], 0.0, fall[:, None] * share)
+    logs = log_density(x) - np.where(is_flat[:, None], 0.0, fall[:, None] * share)
     most = logs.max(1)
     total = most + np.log(np.exp(logs - np.where(np.isfinite(most), most, 0.0)[:, None]) @ _WEIGHTS)
     factor = np.where(is_flat, 1.0, np.expm1(fall) / fall)

@@ -171,9 +171,16 @@ class Block:
     def _minima(self, most: int) -> tuple[_Index, _Index]:
         shape = self.search.candidates.grid.shape
         steps = [np.array(step) for step in itertools.product((-1, 0, 1), repeat=len(shape)) if any(step)]
-        steps.sort(key=lambda step: int(np.count_nonzero(step)))
         index, counts = np.empty((self.count, most), np.int64), np.empty(self.count, np.int64)
-        kernels.find_minima(self.surface.values, np.array(shape), np.array(steps), index, counts)
+        kernels.find_minima(
+            self.surface.values,
+            np.array(shape),
+            np.array(steps),
+            self.surfaces.error,
+            self.surface.doubts,
+            index,
+            counts,
+        )
         places = np.nonzero(np.arange(most) < counts[:, None])
         return places[0], index[places]
 
@@ -197,7 +204,9 @@ class Block:
         return descents
 
     def _found(self, rows: _Index, index: _Index) -> Found:
-        return _in_order(rows, index, self.exactly(rows, index))
+        exact = self.exactly(rows, index)
+        is_finite = exact < np.inf
+        return _in_order(rows[is_finite], index[is_finite], exact[is_finite])
 
     def exactly(self, rows: _Index, index: _Index) -> _Array:
         """The divergences of these histograms from these candidates, by the kernels of the rows."""

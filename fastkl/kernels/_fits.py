@@ -10,7 +10,7 @@ from fastkl.kernels._order import order, ordered
 
 _STEP = 64  # places that are looked at together
 _BLOCK = 1024  # candidates whose factors stay in the first-level cache
-_LEAST_LOG = -690.0  # of a share that is a normal number, with room below
+LEAST_LOG = -690.0  # of a share that is a normal number, with room below
 
 
 @entry
@@ -70,7 +70,11 @@ def log_factors(zero, logs, unit_log, out):
 
 @entry
 def share_factors(zero, logs, unit_log, out, spread):
-    """Write the shares of logarithms of shares, and the divergence of each row from the uniform one; NaN stays NaN."""
+    """Write the shares of logarithms of shares, and the divergence of each row from the uniform one; NaN stays NaN.
+
+    Shares below LEAST are raised to it, so that the hole of a zero shows; those that are no normal numbers are 0.
+    """
+    _, least = hole_and_least(zero)
     for i in range(len(logs)):
         row, factor = logs[i], out[i]
         if np.isnan(row[0]):
@@ -81,9 +85,11 @@ def share_factors(zero, logs, unit_log, out, spread):
             part = row[start : start + _STEP]
             sums = np.zeros(_STEP)
             for j in range(len(part)):
-                share = exp(part[j]) if part[j] > _LEAST_LOG else 0.0
+                share = exp(part[j]) if part[j] > LEAST_LOG else 0.0
                 sums[j] = share * (part[j] + unit_log) if share > 0.0 else 0.0
-                factor[start + j] = type(zero)(share)
+                y = type(zero)(share)
+                y = y if y > least else least
+                factor[start + j] = y if share > 0.0 else zero
             for j in range(len(part)):
                 total += sums[j]
         spread[i] = max(total, 0.0)
@@ -95,7 +101,7 @@ def shares_of_logs(logs, out):
     for i in range(len(logs)):
         row, share = logs[i], out[i]
         for j in range(len(row)):
-            share[j] = exp(row[j]) if not row[j] <= _LEAST_LOG else 0.0
+            share[j] = exp(row[j]) if not row[j] <= LEAST_LOG else 0.0
 
 
 @entry
@@ -157,11 +163,12 @@ def _smallest(row, zero):
 
 
 @entry
-def find_minima(values, shape, neighbours, indices, counts):
+def find_minima(values, shape, neighbours, error, doubts, indices, counts):
     """List of each row the lowest local minima of a surface of that shape, lowest first.
 
-    A minimum is finite, below all neighbours that come before it and not above those after it. ``neighbours`` holds
-    the steps to them along each dimension, first those along the last one. ``counts`` is how many there are listed.
+    A minimum is finite, below all neighbours that come before it and not above those after it, and along each dimension
+    below one of them by more than the error of both, as `find_lowest` has it: there is none on a plateau.
+    ``neighbours`` holds the steps to all of them. ``counts`` is how many minima are listed.
     """
     last, room = shape[len(shape) - 1], indices.shape[1]
     for i in range(len(values)):
@@ -174,7 +181,8 @@ def find_minima(values, shape, neighbours, indices, counts):
                 if v < np.inf and not (j > 0 and line[j - 1] <= v) and not (j + 1 < last and line[j + 1] < v):
                     if count == room and v >= row[indices[i, count - 1]]:
                         continue
-                    if _is_minimum(row, start + j, shape, neighbours):
+                    rise = 2.0 * error * (2.0 * abs(v) + doubts[i])
+                    if _is_minimum(row, start + j, shape, neighbours, rise):
                         count = min(count + 1, room)
                         k = count - 1
                         while k > 0 and row[indices[i, k - 1]] > v:
@@ -185,19 +193,27 @@ def find_minima(values, shape, neighbours, indices, counts):
 
 
 @inline
-def _is_minimum(row, place, shape, neighbours):
+def _is_minimum(row, place, shape, neighbours, rise):
     v = row[place]
+    rises = np.zeros(len(shape), np.uint8)
     for n in range(len(neighbours)):
-        other, stride, rest, is_inside = 0, 1, place, True
+        other, stride, rest, is_inside, steps, along = 0, 1, place, True, 0, 0
         for d in range(len(shape) - 1, -1, -1):
             at = rest % shape[d] + neighbours[n, d]
             rest //= shape[d]
             is_inside = is_inside and 0 <= at < shape[d]
             other += at * stride
             stride *= shape[d]
+            if neighbours[n, d] != 0:
+                steps, along = steps + 1, d
         if is_inside and (row[other] < v or (other < place and row[other] == v)):
             return False
-    return True
+        if steps == 1 and is_inside and not row[other] <= v + rise:
+            rises[along] = 1
+    flat = 0
+    for d in range(len(shape)):
+        flat += rises[d] == 0 and shape[d] > 1
+    return flat == 0
 
 
 @entry

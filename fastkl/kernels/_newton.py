@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from fastkl.kernels._exp import exp
+from fastkl.kernels._fits import LEAST_LOG
 from fastkl.kernels._jit import entry, inline, sums
 from fastkl.kernels._logratio import log_ratio
 from fastkl.kernels._normal import bin_mass
@@ -55,7 +56,7 @@ def fit_normals(bins, is_edges, p, log_p, objective, alpha, loc, scale, is_conve
             _choose_step(best, step)
             size = max(abs(step[0]), abs(step[1]))
             if size < _SMALL_STEP:
-                is_converged[row] = True
+                is_converged[row] = best[3] > 0.0 and best[3] * best[5] > best[4] * best[4]
                 at_loc, at_scale = at_loc + at_scale * step[0], at_scale * math.exp(step[1])
                 break
             if not size < np.inf or at_scale > _WIDEST * reach:
@@ -147,9 +148,11 @@ def _weigh(p, log_p, q, log_q, objective, alpha, f, g, k):
     elif objective == REVERSE:
         for i in range(len(p)):
             d = log_q[i] - log_p[i]
-            f[i] = q[i] * d if q[i] > 0.0 else 0.0
-            g[i] = q[i] * (d + 1.0) if q[i] > 0.0 else 0.0
-            k[i] = q[i] * (d + 2.0) if q[i] > 0.0 else 0.0
+            # Shares that are no normal numbers count as none, as everywhere.
+            is_some = log_q[i] > LEAST_LOG
+            f[i] = q[i] * d if is_some else 0.0
+            g[i] = q[i] * (d + 1.0) if is_some else 0.0
+            k[i] = q[i] * (d + 2.0) if is_some else 0.0
     else:
         for i in range(len(p)):
             power = exp(alpha * log_p[i] + (1.0 - alpha) * log_q[i]) if p[i] > 0.0 else 0.0

@@ -1,0 +1,210 @@
+"""`fastkl fit`: for each histogram of a file the nearest distribution of a family."""
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastkl.cli._command import CommandError, UsageError, number
+from fastkl.cli._fit_results import check_folder, draw, write
+from fastkl.cli._matrices import naming_files
+from fastkl.cli._options import PSEUDOCOUNT, THREADS, add_output_options, shows_progress
+from fastkl.cli._pairs import Histograms
+from fastkl.cli._results import check_target, suffix_of
+from fastkl.cli._sources import check_format, open_numbers
+from fastkl.fits import fit
+from fastkl.fitting._axis import axis_of
+from fastkl.fitting._families import family_of
+from fastkl.fitting._result import Fit
+
+_Array = npt.NDArray[Any]
+
+_DESCRIPTION = """\
+For each histogram of file P the distribution of a family that is nearest to it: of the smallest divergence
+D(P||Q) (forward: it covers all of P), D(Q||P) (reverse: it leaves out what it can't cover well), or one between. A grid
+of parameters is searched whole, then the minimum is refined.
+
+P is .npy (mapped, any real type) or .csv, a histogram a row. Say where its bins are: --edges (a file of one more number
+than there are bins) or --points (a file of as many). OUT is .csv, .parquet (pip install 'fastkl[arrow]') or .npz; it
+has a row for each histogram, or for each minimum of each: row, the parameters, divergence, grid_index, converged.
+In .npz these are arrays."""
+
+_EXAMPLES = """\
+examples:
+  fastkl fit P.npy --edges E.npy                                   normal distributions, printed
+  fastkl fit P.npy --edges E.npy --grid loc=-8:8:128 --grid scale=0.2:6:64:log --objective both -o fits.parquet
+  fastkl fit P.npy --points X.npy --family gamma --objective reverse --minima 3 -o fits.csv --plot pictures
+  fastkl fit P.npy --edges E.npy --family t --fixed df=4 --no-refine -o fits.npz
+
+A grid is FROM:TO:COUNT, with :log for steps of equal ratio, or values with commas between them. Where a bin of P is
+empty the reverse divergence from what has mass there is inf; --pseudocount is the way out. OUT appears when it is
+complete. DIR gets a picture of each of the first histograms.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `fastkl.fit`, and where the result goes."""
+    parser.description, parser.epilog = _DESCRIPTION, _EXAMPLES
+    add = parser.add_argument
+    add("p", metavar="P", type=Path, help="histograms, .npy or .csv")
+    add("--edges", metavar="E", type=Path, help="file of the ends of the bins")
+    add("--points", metavar="X", type=Path, help="file of the points at which P has densities or masses")
+    add(
+        "--family",
+        default="norm",
+        metavar="NAME",
+        help="a distribution of scipy.stats, or norm_mixture (default: norm)",
+    )
+    add("--grid", action="append", type=_grid, metavar="NAME=VALUES", help="values of a parameter; once for each")
+    add("--fixed", action="append", type=_fixed, metavar="NAME=VALUE", help="a parameter that is not fitted")
+    add(
+        "--objective",
+        type=_objective,
+        default="forward",
+        metavar="O",
+        help="forward (default), reverse, both, or an order between 0 (reverse) and 1 (forward)",
+    )
+    positive = number(int, _check_positive, "a whole number >= 1")
+    add("--minima", type=positive, default=1, metavar="K", help="local minima of each histogram (default: 1)")
+    add("--no-refine", dest="refine", action="store_false", help="the best points of the grid as they are")
+    add("--pseudocount", type=PSEUDOCOUNT, default=0.0, metavar="C", help="added to every bin of P (default: 0)")
+    add("--on-invalid", choices=("raise", "nan"), default="raise", help="error (default) or nan")
+    add("--threads", type=THREADS, metavar="N", help="the most threads to use (default: all CPUs)")
+    add("--plot", metavar="DIR", type=Path, help="write pictures of the first histograms and their fits to this folder")
+    add_output_options(parser, ".csv, .parquet or .npz")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fit the histograms and write what was found."""
+    suffix = None if args.output is None else suffix_of(args.output, (".csv", ".parquet", ".npz"))
+    if (args.edges is None) == (args.points is None):
+        raise UsageError("pass one of --edges and --points: where the bins of P are")
+    inputs = [args.p, args.edges or args.points]
+    for path in inputs:
+        check_format(path)
+    if args.output is not None:
+        check_target(args.output, args.force, inputs)
+    if args.plot is not None:
+        check_folder(args.plot, args.force)
+    try:
+        family_of(args.family)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    shown = shows_progress(args)
+    with open_numbers(args.p, shown) as file:
+        if len(file.shape) > 2:
+            raise CommandError(f"{args.p} has {len(file.shape)} dimensions; it must have one or two, a histogram a row")
+        histograms = Histograms(file, -1)
+        axis = {"edges": _row(args.edges), "points": _row(args.points)}
+        _check_axis(axis, inputs[1], histograms)
+        fits = {name: _fit(args, histograms, axis, name, shown) for name in _objectives(args.objective)}
+        write(fits, args.output, suffix, args.force)
+        if args.plot is not None:
+            draw(list(fits.values()), args.plot)
+    return 0
+
+
+def _fit(args: argparse.Namespace, histograms: Histograms, axis: dict[str, Any], objective: Any, shown: bool) -> Fit:
+    grid = None if args.grid is None else _once("--grid", args.grid)
+    fixed = None if args.fixed is None else _once("--fixed", args.fixed)
+    options = {
+        name: getattr(args, name) for name in ("family", "refine", "minima", "pseudocount", "on_invalid", "threads")
+    }
+
+    def call() -> Fit:
+        p = histograms.file.array()
+        return fit(p, **axis, grid=grid, fixed=fixed, objective=objective, progress=shown, **options)
+
+    return naming_files({"p": histograms}, call)
+
+
+def _objectives(objective: Any) -> tuple[Any, ...]:
+    return ("forward", "reverse") if objective == "both" else (objective,)
+
+
+def _row(path: Path | None) -> _Array | None:
+    """The numbers of a file, whether they stand in a row or in a column."""
+    if path is None:
+        return None
+    with open_numbers(path) as file:
+        array = np.array(file.array())
+    if sum(length != 1 for length in array.shape) > 1:
+        raise CommandError(f"{path} has shape {array.shape}; it must be one row of numbers, or one column")
+    return array.ravel()
+
+
+def _check_axis(axis: dict[str, Any], path: Path, histograms: Histograms) -> None:
+    # What is wrong with it is said of the file.
+    try:
+        found = axis_of(**axis)
+    except (ValueError, TypeError) as error:
+        raise CommandError(f"{path}: {error}") from None
+    if found.bins != histograms.bins:
+        count = len(found.values)
+        raise CommandError(
+            f"{histograms.file.path} has {histograms.bins} bins and {path} has {count} numbers; there must be "
+            f"{histograms.bins + found.is_edges}"
+        )
+
+
+def _once(option: str, given: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in given]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"{option} has {name} twice")
+    return dict(given)
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, equals, values = text.partition("=")
+    if not (equals and name.isidentifier()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, as in scale=2")
+    return name, values
+
+
+def _fixed(text: str) -> tuple[str, float]:
+    name, value = _named(text)
+    return name, next(_numbers([value], text))
+
+
+def _grid(text: str) -> tuple[str, _Array]:
+    name, values = _named(text)
+    if ":" not in values:
+        return name, np.array(list(_numbers(values.split(","), text)))
+    parts = values.split(":")
+    is_log = parts[3:] == ["log"]
+    if len(parts) != 3 + is_log or not parts[2].isdecimal() or int(parts[2]) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: values are FROM:TO:COUNT, FROM:TO:COUNT:log or a,b,c")
+    low, high = _numbers(parts[:2], text)
+    if is_log and not (low > 0 and high > 0):
+        raise argparse.ArgumentTypeError(f"{text!r}: a grid of equal ratios lies above 0")
+    space: Callable[..., _Array] = np.geomspace if is_log else np.linspace
+    return name, space(low, high, int(parts[2]))
+
+
+def _numbers(words: list[str], text: str) -> Iterator[float]:
+    for word in words:
+        try:
+            yield float(word)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r}: {word!r} is not a number") from None
+
+
+def _objective(text: str) -> Any:
+    if text in ("forward", "reverse", "both"):
+        return text
+    try:
+        order = float(text)
+    except ValueError:
+        order = -1.0
+    if not 0 <= order <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not forward, reverse, both or a number between 0 and 1")
+    return order
+
+
+def _check_positive(value: int) -> None:
+    if value < 1:
+        raise ValueError

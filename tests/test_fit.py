@@ -1,0 +1,354 @@
+"""Fits: the global minimum of the grid by brute force with SciPy, refined optima, published cases, edges."""
+
+import itertools
+
+import mpmath
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+
+import fastkl
+
+EDGES = np.linspace(0.0, 11.0, 23)
+POINTS = 0.5 * (EDGES[1:] + EDGES[:-1])
+COUNTS = np.arange(12.0)
+LOC, SCALE = np.linspace(0, 10, 11), np.geomspace(0.5, 5, 7)
+
+FAMILIES = {
+    "norm": ({"loc": LOC, "scale": SCALE}, {}),
+    "laplace": ({"loc": LOC, "scale": SCALE}, {}),
+    "t": ({"df": [2.0, 20.0], "loc": LOC, "scale": SCALE}, {}),
+    "gamma": ({"a": [0.8, 2.0, 5.0], "scale": SCALE}, {}),
+    "lognorm": ({"s": [0.4, 0.9, 1.5], "scale": SCALE}, {}),
+    "beta": ({"a": [1.2, 2.0, 5.0], "b": [1.2, 2.0, 5.0]}, {"loc": -0.5, "scale": 12.0}),
+    "expon": ({"scale": np.geomspace(0.5, 9, 30)}, {}),
+    "invgamma": ({"a": [1.2, 3.0, 6.0], "scale": np.linspace(2, 18, 8)}, {}),
+    "poisson": ({"mu": np.linspace(1, 11, 21)}, {}),
+    "binom": ({"p": np.linspace(0.1, 0.9, 17)}, {"n": 11}),
+    "nbinom": ({"n": [1.0, 4.0, 9.0], "p": np.linspace(0.2, 0.9, 8)}, {}),
+}
+OBJECTIVES = ["forward", "reverse", 0.3]
+
+
+def masses(name, parameters, axis):
+    frozen = getattr(scipy.stats, name)(**parameters)
+    is_discrete = hasattr(frozen.dist, "pmf")
+    if "points" in axis:
+        q = (frozen.pmf if is_discrete else frozen.pdf)(axis["points"])
+    elif is_discrete:
+        q = frozen.pmf(COUNTS)  # each bin has one number
+    else:
+        below, above = frozen.cdf(axis["edges"]), frozen.sf(axis["edges"])
+        q = np.where(below[:-1] < 0.5, np.diff(below), -np.diff(above))
+    return q / q.sum()
+
+
+def divergence(p, q, objective):
+    p = p / p.sum()
+    if objective == "forward":
+        return scipy.special.rel_entr(p, q).sum(-1)
+    if objective == "reverse":
+        return scipy.special.rel_entr(q, p).sum(-1)
+    return (1 - (p**objective * q ** (1 - objective)).sum(-1)) / (objective * (1 - objective))
+
+
+def axis_of(name, kind):
+    if hasattr(getattr(scipy.stats, name), "pmf"):
+        return {"edges": np.arange(13) - 0.5} if kind == "edges" else {"points": COUNTS}
+    return {"edges": EDGES} if kind == "edges" else {"points": POINTS}
+
+
+def histograms(rows, bins, seed=0):
+    return np.random.default_rng(seed).gamma(2.0, size=(rows, bins)) + 0.1
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("kind", ["edges", "points"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_least_of_the_grid_is_that_of_brute_force(name, kind, objective):
+    grid, fixed = FAMILIES[name]
+    axis = axis_of(name, kind)
+    p = histograms(6, len(axis.get("points", axis.get("edges"))) - (kind == "edges"))
+    table = np.array(
+        [
+            masses(name, dict(zip(grid, values, strict=True)) | fixed, axis)
+            for values in itertools.product(*grid.values())
+        ]
+    )
+    truth = np.array([divergence(row, table, objective) for row in p])
+    options = dict(axis, family=name, grid=grid, fixed=fixed, objective=objective)
+    found = fastkl.fit(p, refine=False, surface=True, **options)
+    np.testing.assert_array_equal(found.grid_index, truth.argmin(1))
+    np.testing.assert_allclose(found.divergence, truth.min(1), rtol=1e-11)
+    near = truth < 20.0  # what lies lower is lost in SciPy's differences
+    np.testing.assert_allclose(found.surface.reshape(truth.shape)[near], truth[near], rtol=1e-8)
+    assert found.surface.shape == (6, *(len(values) for values in grid.values()))
+    q = found.histogram()
+    again = {"forward": lambda: fastkl.kl_divergence(p, q), "reverse": lambda: fastkl.kl_divergence(q, p)}
+    exact = again.get(objective, lambda: fastkl.alpha_divergence(p, q, objective))()
+    np.testing.assert_array_equal(found.divergence, exact)
+    refined = fastkl.fit(p, **options)
+    assert (refined.divergence <= found.divergence).all()
+    np.testing.assert_array_equal(fastkl.fit(p, refine=False, **options).grid_index, found.grid_index)
+
+
+def two_modes(x, left, right):
+    return np.exp(-0.5 * (x - left) ** 2) + np.exp(-0.5 * (x - right) ** 2)
+
+
+def test_two_modes_far_apart():
+    x = np.linspace(-40, 50, 9001)
+    p = two_modes(x, 0.0, 10.0)
+    forward = fastkl.fit(p, points=x)
+    assert forward.converged
+    np.testing.assert_allclose([forward.params["loc"], forward.params["scale"]], [5, np.sqrt(26)], rtol=1e-9)
+    assert abs(forward.divergence - 0.935902) < 1e-6
+    x = np.linspace(-12, 22, 3401)
+    reverse = fastkl.fit(two_modes(x, 0.0, 10.0), points=x, objective="reverse", minima=3)
+    assert reverse.params["loc"].shape == (3,)
+    np.testing.assert_allclose(np.sort(reverse.params["loc"][:2]), [0, 10], atol=1e-4)
+    np.testing.assert_allclose(reverse.params["scale"][:2], 1, atol=1e-4)
+    np.testing.assert_allclose(reverse.divergence[:2], np.log(2), atol=1e-5)
+    # One that covers both is a minimum too, and is no better.
+    assert abs(reverse.params["loc"][2] - 5) < 1e-6
+    assert reverse.divergence[2] > 3
+
+
+def test_two_modes_near_each_other_are_covered_by_the_reverse_fit_too():
+    x = np.linspace(-16, 16, 6401)
+    p = two_modes(x, -2.0, 2.0)
+    forward, reverse = fastkl.fit(p, points=x), fastkl.fit(p, points=x, objective="reverse", minima=3)
+    np.testing.assert_allclose([forward.params["loc"], forward.params["scale"]], [0, np.sqrt(5)], atol=1e-8)
+    assert abs(forward.divergence - 0.171999) < 1e-6
+    np.testing.assert_allclose([reverse.params["loc"][0], reverse.params["scale"][0]], [0, 2.047010], atol=1e-6)
+    assert abs(reverse.divergence[0] - 0.226508) < 1e-6
+    assert np.isnan(reverse.params["loc"][1:]).all()
+    assert (reverse.grid_index[1:] == -1).all()
+
+
+@pytest.mark.parametrize("objective", ["forward", "reverse"])
+@pytest.mark.parametrize("kind", ["edges", "points"])
+def test_refined_optima_to_fifty_digits(kind, objective):
+    edges = np.linspace(-4, 4, 9)
+    points = 0.5 * (edges[1:] + edges[:-1])
+    p = np.array([1.0, 3.0, 9.0, 12.0, 7.0, 8.0, 4.0, 2.0])
+    axis = {"edges": edges} if kind == "edges" else {"points": points}
+    found = fastkl.fit(p, objective=objective, **axis)
+    with mpmath.workdps(50):
+        shares = [mpmath.mpf(float(x)) / 46 for x in p]
+
+        def truth(loc, scale):
+            if kind == "points":
+                q = [mpmath.exp(-((x - loc) ** 2) / (2 * scale**2)) for x in map(mpmath.mpf, points.tolist())]
+            else:
+                ends = [mpmath.erf((mpmath.mpf(x) - loc) / (scale * mpmath.sqrt(2))) for x in edges.tolist()]
+                q = [b - a for a, b in itertools.pairwise(ends)]
+            total = mpmath.fsum(q)
+            pairs = [(a, b / total) for a, b in zip(shares, q, strict=True)]
+            pairs = pairs if objective == "forward" else [(b, a) for a, b in pairs]
+            return mpmath.fsum(a * mpmath.log(a / b) for a, b in pairs)
+
+        def slopes(loc, scale):
+            return [mpmath.diff(truth, (loc, scale), order) for order in ((1, 0), (0, 1))]
+
+        start = float(found.params["loc"]), float(found.params["scale"])
+        loc, scale = mpmath.findroot(lambda a, b: slopes(a, b), start, tol=1e-30)
+        assert abs(found.params["loc"] / float(loc) - 1) < 1e-8
+        assert abs(found.params["scale"] / float(scale) - 1) < 1e-8
+        assert abs(found.divergence / float(truth(loc, scale)) - 1) < 1e-12
+
+
+def test_refined_optima_of_other_families_have_no_slope():
+    p = histograms(4, 22, 3)
+    for family, start in (("gamma", {"a": [1, 2, 4], "scale": [1, 2, 4]}), ("gumbel_r", {"loc": LOC, "scale": SCALE})):
+        found = fastkl.fit(p, edges=EDGES, family=family, grid=start)
+        for i in np.flatnonzero(found.converged):
+            best = {name: float(values[i]) for name, values in found.params.items()}
+            for name in best:
+                for factor in (1 - 1e-4, 1 + 1e-4):
+                    q = masses(family, best | {name: best[name] * factor}, {"edges": EDGES})
+                    assert divergence(p[i], q, "forward") >= found.divergence[i] * (1 - 1e-12)
+
+
+def test_forward_fits_match_moments():
+    x = np.linspace(-60, 60, 2401)
+    p = np.exp(-0.5 * ((x - 3) / 2) ** 2) * (1 + np.sin(x) ** 2)
+    p /= p.sum()
+    found = fastkl.fit(p, points=x)
+    mean = p @ x
+    np.testing.assert_allclose(
+        [found.params["loc"], found.params["scale"]], [mean, np.sqrt(p @ (x - mean) ** 2)], rtol=1e-10
+    )
+    counts = np.arange(60.0)
+    p = scipy.stats.nbinom.pmf(counts, 4, 0.5)
+    found = fastkl.fit(p, points=counts, family="poisson")
+    np.testing.assert_allclose(found.params["mu"], p @ counts / p.sum(), rtol=1e-10)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_moved_and_scaled_bins_move_and_scale_the_fit(objective):
+    p = histograms(3, 22, 5) * np.exp(-0.5 * (POINTS - 5) ** 2) + 1e-3
+    first = fastkl.fit(p, edges=EDGES, objective=objective)
+    other = fastkl.fit(p, edges=EDGES * 1e-6 + 40.0, objective=objective)
+    np.testing.assert_allclose((other.params["loc"] - 40) / 1e-6, first.params["loc"], rtol=1e-6)
+    np.testing.assert_allclose(other.params["scale"] / 1e-6, first.params["scale"], rtol=1e-6)
+    np.testing.assert_allclose(other.divergence, first.divergence, rtol=1e-7)
+
+
+def test_tails_that_underflow_are_no_infinities():
+    p = np.ones(22)
+    grid = {"a": [50.0, 60.0], "scale": [1e-3]}
+    found = fastkl.fit(p, edges=EDGES, family="gamma", grid=grid, refine=False, surface=True)
+    assert np.isfinite(found.surface).all()
+    normal = fastkl.fit(p, edges=EDGES, grid={"loc": [0.0], "scale": [0.01]}, refine=False)
+    with mpmath.workdps(40):
+        ends = [mpmath.erfc(mpmath.mpf(x) / (mpmath.mpf(0.01) * mpmath.sqrt(2))) for x in EDGES.tolist()]
+        q = [(a - b) / (ends[0] - ends[-1]) for a, b in itertools.pairwise(ends)]
+        truth = mpmath.fsum(mpmath.log(1 / (22 * x)) for x in q) / 22
+    assert abs(normal.divergence / float(truth) - 1) < 1e-13
+
+
+def test_empty_bins():
+    p = np.where(abs(POINTS - 5.5) < 2, 0.0, 1.0)
+    forward = fastkl.fit(p, edges=EDGES)
+    assert np.isfinite(forward.divergence)
+    grid = {"loc": LOC, "scale": SCALE}
+    reverse = fastkl.fit(p, edges=EDGES, objective="reverse", grid=grid)
+    assert reverse.divergence == np.inf
+    assert reverse.grid_index == -1
+    assert np.isnan(reverse.params["loc"])
+    assert np.isfinite(fastkl.fit(p, edges=EDGES, objective="reverse", grid=grid, pseudocount=1e-3).divergence)
+    alone = np.eye(22)[7]
+    for objective in OBJECTIVES:
+        assert fastkl.fit(alone, edges=EDGES, objective=objective).divergence == 0
+    assert fastkl.fit([3.0], edges=[0, 1]).divergence == 0
+
+
+def test_ties_go_to_the_smaller_index():
+    p = two_modes(POINTS, 3.0, 8.3)
+    grid = {"loc": [9.0, 3.0, 8.0, 3.0], "scale": [1.0, 1.0]}
+    found = fastkl.fit(p, points=POINTS, objective="reverse", grid=grid, refine=False)
+    assert found.grid_index == 2
+
+
+def test_local_minima_of_the_grid():
+    p = histograms(5, 22, 8) ** 3
+    loc, scale = np.linspace(0, 11, 45), np.geomspace(0.3, 3, 9)
+    found = fastkl.fit(
+        p, edges=EDGES, objective="reverse", grid={"loc": loc, "scale": scale}, refine=False, minima=6, surface=True
+    )
+    for row, surface in enumerate(found.surface):
+        padded = np.pad(surface, 1, constant_values=np.inf)
+        neighbours = [
+            padded[1 + i : 46 + i, 1 + j : 10 + j]
+            for i, j in itertools.product((-1, 0, 1), repeat=2)
+            if (i, j) != (0, 0)
+        ]
+        is_minimum = (surface < np.min(neighbours, axis=0)).ravel()
+        expected = sorted(np.flatnonzero(is_minimum), key=lambda g: surface.flat[g])[:6]
+        count = len(expected)
+        np.testing.assert_array_equal(found.grid_index[row, :count], expected)
+        assert (found.grid_index[row, count:] == -1).all()
+
+
+def test_a_mixture_is_found_again():
+    x = np.linspace(-8, 8, 161)
+    truth = {"weight": 0.7, "loc1": -3.0, "scale1": 0.8, "loc2": 2.5, "scale2": 1.3}
+    e = np.linspace(-8, 8, 81)
+    p = np.diff(0.7 * scipy.stats.norm.cdf(e, -3, 0.8) + 0.3 * scipy.stats.norm.cdf(e, 2.5, 1.3))
+    for axis, bins in (
+        ({"edges": e}, p),
+        ({"points": x}, 0.7 * scipy.stats.norm.pdf(x, -3, 0.8) + 0.3 * scipy.stats.norm.pdf(x, 2.5, 1.3)),
+    ):
+        found = fastkl.fit(bins, family="norm_mixture", **axis)
+        assert set(found.params) == set(truth)
+        for name, value in truth.items():
+            assert abs(found.params[name] - value) < 1e-6
+        frozen = found.distribution()
+        assert abs(frozen.mean() - (0.7 * -3 + 0.3 * 2.5)) < 1e-6
+        assert abs(frozen.cdf(2.0) + frozen.sf(2.0) - 1) < 1e-15
+
+
+def test_a_table_of_candidates():
+    p, table = histograms(7, 22), histograms(40, 22, 9)
+    truth = np.array([divergence(row, table / table.sum(1, keepdims=True), "reverse") for row in p])
+    found = fastkl.fit(p, family=table, objective="reverse", minima=3)
+    np.testing.assert_array_equal(found.params["candidate"], np.argsort(truth, 1)[:, :3])
+    np.testing.assert_allclose(found.divergence, np.sort(truth, 1)[:, :3], rtol=1e-12)
+    np.testing.assert_allclose(
+        found.histogram()[2, 1], table[found.grid_index[2, 1]] / table[found.grid_index[2, 1]].sum()
+    )
+    with pytest.raises(ValueError, match="histograms"):
+        found.distribution(0)
+
+
+def test_batches_containers_and_types_give_the_same_fits():
+    p = np.random.default_rng(4).integers(1, 200, (2, 3, 22))
+    whole = fastkl.fit(p, edges=EDGES, objective="reverse")
+    assert whole.params["loc"].shape == whole.divergence.shape == whole.shape == (2, 3)
+    assert whole.histogram().shape == (2, 3, 22)
+    grid = whole.grid
+    for other in (p.astype(np.uint8), p.astype(">f4"), p[:, ::-1][:, ::-1], np.asfortranarray(p)):
+        again = fastkl.fit(other, edges=EDGES, objective="reverse", grid=grid, threads=1)
+        np.testing.assert_array_equal(again.params["loc"], whole.params["loc"])
+    one = fastkl.fit(p[1, 2], edges=EDGES, objective="reverse", grid=grid)
+    assert one.params["scale"] == whole.params["scale"][1, 2]
+    assert one.divergence == whole.divergence[1, 2]
+    frozen = whole.distribution((1, 2))
+    assert frozen.mean() == whole.params["loc"][1, 2]
+    frame = whole.to_pandas()
+    assert list(frame.columns) == ["loc", "scale", "divergence", "grid_index", "converged"]
+    assert frame.loc[(1, 2), "loc"] == whole.params["loc"][1, 2]
+    assert "reverse" in repr(whole)
+
+
+def test_parameters_are_fixed_by_name_or_by_a_frozen_distribution():
+    p = histograms(3, 22)
+    first = fastkl.fit(p, edges=EDGES, family=scipy.stats.t(df=4))
+    second = fastkl.fit(p, edges=EDGES, family="t", fixed={"df": 4})
+    assert set(first.params) == {"loc", "scale"}
+    assert first.fixed == {"df": 4.0}
+    np.testing.assert_array_equal(first.params["loc"], second.params["loc"])
+    assert first.distribution(1).kwds["df"] == 4
+
+
+def test_infinite_ends():
+    p = histograms(1, 24)[0]
+    edges = np.r_[-np.inf, EDGES, np.inf]
+    found = fastkl.fit(p, edges=edges)
+    q = np.diff(scipy.stats.norm.cdf(edges, found.params["loc"], found.params["scale"]))
+    np.testing.assert_allclose(found.histogram(), q, rtol=1e-12)
+
+
+def test_invalid_histograms():
+    p = histograms(4, 22)
+    p[2, 5] = -1
+    with pytest.raises(ValueError, match=r"p\[2\] is not a histogram: bin 5 is -1.0"):
+        fastkl.fit(p, edges=EDGES)
+    found = fastkl.fit(p, edges=EDGES, on_invalid="nan")
+    assert np.isnan(found.divergence[2])
+    assert found.grid_index[2] == -1
+    assert np.isfinite(np.delete(found.divergence, 2)).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, "one of edges and points"),
+        ({"edges": EDGES, "points": POINTS}, "not both"),
+        ({"edges": EDGES[1:]}, "23 edges"),
+        ({"edges": EDGES[::-1]}, "must increase"),
+        ({"edges": EDGES, "family": "normal"}, "'normal' is not known"),
+        ({"edges": EDGES, "grid": {"mu": [1.0]}}, "'mu', which is no parameter of norm"),
+        ({"edges": EDGES, "grid": {"loc": [0.0], "scale": [1.0, 0.0]}}, r"grid\['scale'\]\[1\] is 0.0"),
+        ({"edges": EDGES, "family": "gamma", "grid": {"scale": [1.0]}}, "put it into grid or fixed"),
+        ({"edges": EDGES, "fixed": {"loc": 0, "scale": 1}}, "all parameters of norm are fixed"),
+        ({"edges": EDGES, "objective": "kl"}, "objective must be"),
+        ({"edges": EDGES, "objective": 1.5}, "between 0 and 1"),
+        ({"edges": EDGES, "minima": 0}, "minima must be"),
+    ],
+)
+def test_bad_arguments_get_one_sentence(options, words):
+    with pytest.raises(ValueError, match=words):
+        fastkl.fit(np.ones(22), **options)
