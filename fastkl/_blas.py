@@ -9,7 +9,7 @@ from typing import Any
 
 import threadpoolctl
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _users = 0
 _limit: Any = None
 # Since 3.8 only the thread that sets the limit of a pool can change it, until it or this function says otherwise; and
@@ -92,11 +92,22 @@ def _of_threads() -> Any:
     return _libraries().select(filepath=files) if files else None
 
 
+def _wait_for_others() -> None:
+    # While a process forks no thread is about to set a limit, or to take it away: threadpoolctl has a lock for that.
+    _lock.acquire()
+
+
+def _go_on() -> None:
+    _lock.release()
+
+
 def _forget_users() -> None:
-    # A forked child has none of the threads that were computing.
-    global _users, _lock
-    _users, _lock = 0, threading.Lock()
+    # A forked child has none of the threads that were computing, but the limit that was theirs.
+    global _users, _limit, _lock
+    if _users:
+        _take_away(_limit)
+    _users, _limit, _lock = 0, None, threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_users)
+    os.register_at_fork(before=_wait_for_others, after_in_parent=_go_on, after_in_child=_forget_users)

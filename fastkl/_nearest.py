@@ -23,6 +23,7 @@ from fastkl._tiles import TILE, Panel, Tiles, parts
 
 _Array = npt.NDArray[Any]
 _CANDIDATES = 64 << 20  # bytes for candidates that are held together
+_IN_ORDER = 1 << 18  # candidates that are put in order together
 
 
 def search(tiles: Tiles, k: int, factor: float, shown: bool) -> tuple[_Array, npt.NDArray[np.int64]]:
@@ -32,7 +33,8 @@ def search(tiles: Tiles, k: int, factor: float, shown: bool) -> tuple[_Array, np
     """
     divergences = np.empty((tiles.x.count, k), tiles.ask.result)
     indices = np.empty((tiles.x.count, k), np.int64)
-    rows_together = max(tiles.block_rows, _CANDIDATES // (16 * _room(k)) // tiles.block_rows * tiles.block_rows)
+    rows_together = _CANDIDATES // (16 * _room(k, tiles.y.count)) // tiles.block_rows * tiles.block_rows
+    rows_together = max(rows_together, tiles.block_rows)
     with one_blas_thread(), Progress("fastkl nearest", tiles.x.count * tiles.y.count, shown) as progress:
         for rows in parts(0, tiles.x.count, rows_together):
             blocks = [_Block(tiles, block, k, factor) for block in parts(rows.start, rows.stop, tiles.block_rows)]
@@ -64,8 +66,9 @@ def _limit(k: int) -> int:
     return 2 * k + 128
 
 
-def _room(k: int) -> int:
-    return _limit(k) + TILE
+def _room(k: int, count: int) -> int:
+    # For what is kept and what a tile may add, and for no more than there are rows.
+    return min(_limit(k) + TILE, count)
 
 
 class _Block:
@@ -74,9 +77,13 @@ class _Block:
     def __init__(self, tiles: Tiles, rows: slice, k: int, factor: float) -> None:
         count = rows.stop - rows.start
         self.tiles, self.rows, self.k, self.factor = tiles, rows, k, factor
-        self.values, self.indices = np.empty((count, _room(k))), np.empty((count, _room(k)), np.int64)
-        self.counts, self.cutoffs = np.zeros(count, np.int64), np.full(count, np.inf)
+        room = _room(k, tiles.y.count)
+        self.values, self.indices = np.empty((count, room)), np.empty((count, room), np.int64)
+        # The k-th smallest value that each row has met.
+        self.counts, self.thresholds = np.zeros(count, np.int64), np.full(count, np.inf)
         self.doubts = np.zeros(count)
+        limits = np.finfo(tiles.ask.result)
+        self.rounding = float(limits.eps), float(limits.smallest_subnormal) / factor, float(limits.max) / factor
         self.lock = threading.Lock()
 
     def offer(self, tile: _Array, doubts: _Array, first: int) -> None:
@@ -84,7 +91,8 @@ class _Block:
         with self.lock:
             np.maximum(self.doubts, doubts, out=self.doubts)
             self._make_room(_limit(self.k))
-            kernels.take(np.ascontiguousarray(tile), first, self.values, self.indices, self.counts, self.cutoffs)
+            state = self.values, self.indices, self.counts, self.thresholds
+            kernels.take(np.ascontiguousarray(tile), first, *state, self.tiles.error, self.doubts, *self.rounding)
 
     def _make_room(self, limit: int) -> None:
         is_crowded = np.zeros(len(self.counts), np.bool_)
@@ -93,9 +101,9 @@ class _Block:
             self._settle(int(i))
 
     def _drop(self, rows: slice, limit: int, is_crowded: npt.NDArray[np.bool_]) -> None:
-        state = self.values[rows], self.indices[rows], self.counts[rows], self.cutoffs[rows]
-        rounding = float(np.finfo(self.tiles.ask.result).eps)
-        kernels.make_room(*state, self.k, limit, self.tiles.error, self.doubts[rows], rounding, is_crowded[rows])
+        state = self.values[rows], self.indices[rows], self.counts[rows], self.thresholds[rows]
+        errors = self.tiles.error, self.doubts[rows], *self.rounding
+        kernels.make_room(*state, self.k, limit, *errors, is_crowded[rows])
 
     def _settle(self, i: int) -> None:
         """Keep the k nearest of a row that has too many candidates alike to tell them apart by what is known."""
@@ -108,28 +116,32 @@ class _Block:
 
     def finish(self, divergences: _Array, indices: npt.NDArray[np.int64]) -> None:
         """Write the k nearest of each row, in order."""
-        k = self.k
-        self._drop(slice(None), k, np.zeros(len(self.counts), np.bool_))
-        i = np.repeat(np.arange(len(self.counts)), self.counts)
-        j = np.concatenate([row[:count] for row, count in zip(self.indices, self.counts, strict=True)])
-        exact = self._rounded(self.tiles.pairs(self.rows.start + i, j))
+        self._drop(slice(None), self.k, np.zeros(len(self.counts), np.bool_))
+        divergences[:], indices[:] = np.nan, -1
+        for part in parts(0, len(self.counts), max(1, _IN_ORDER // self.values.shape[1])):
+            self._finish(part, divergences[part], indices[part])
+
+    def _finish(self, part: slice, divergences: _Array, indices: npt.NDArray[np.int64]) -> None:
+        counts, first = self.counts[part], self.rows.start + part.start
+        i = np.repeat(np.arange(len(counts)), counts)
+        j = np.concatenate([row[:count] for row, count in zip(self.indices[part], counts, strict=True)])
+        exact = self._rounded(self.tiles.pairs(first + i, j))
         order = np.lexsort((j, exact, i))
         i, j, exact = i[order], j[order], exact[order]
-        rank = np.arange(len(i)) - np.repeat(np.cumsum(self.counts) - self.counts, self.counts)
-        is_nearest = rank < k
-        divergences[:], indices[:] = np.nan, -1
-        divergences[i[is_nearest], rank[is_nearest]] = exact[is_nearest]
-        indices[i[is_nearest], rank[is_nearest]] = j[is_nearest]
-        is_valid = ~np.isnan(self.tiles.x_spread[self.rows])
-        for row in np.flatnonzero(is_valid & (self.counts < k)):
-            self._add_infinite(divergences[row], indices[row], int(self.counts[row]))
+        rank = np.arange(len(i)) - np.repeat(np.cumsum(counts) - counts, counts)
+        is_nearest = (rank < self.k) & (exact < np.inf)
+        i, rank, found = i[is_nearest], rank[is_nearest], np.bincount(i[is_nearest], minlength=len(counts))
+        divergences[i, rank], indices[i, rank] = exact[is_nearest], j[is_nearest]
+        is_valid = ~np.isnan(self.tiles.x_spread[first : first + len(counts)])
+        for row in np.flatnonzero(is_valid & (found < self.k)):
+            self._add_infinite(divergences[row], indices[row], int(found[row]))
 
     def _rounded(self, divergences: npt.NDArray[np.float64]) -> _Array:
         with np.errstate(over="ignore"):
             return (self.factor * divergences).astype(self.tiles.ask.result)
 
     def _add_infinite(self, divergences: _Array, indices: npt.NDArray[np.int64], found: int) -> None:
-        # All finite divergences are found; those of all other histograms are infinite.
+        # All finite divergences are found; those of all other histograms are infinite, some by rounding alone.
         is_other = ~np.isnan(self.tiles.y_spread)
         is_other[indices[:found]] = False
         others = np.flatnonzero(is_other)[: self.k - found]

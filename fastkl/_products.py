@@ -22,9 +22,15 @@ has two such products and C_i + C_j. The Jensen-Shannon divergence is
 .. math:: J_{ij} = \frac{h_i + h_j}{2} - \sum_k M_k \log(n M_k), \qquad M = \frac{P_i + Q_j}{2}:
 
 no product of matrices, but one logarithm for two. As the h of M is at most the mean of h_i and h_j, the magnitudes sum
-to no more than :math:`(h_i + h_j) / 2 + \sqrt{h_i} + \sqrt{h_j}`. The terms of the cross-entropy have one sign: nothing
-cancels, C = 0. Nor does anything in a sum of powers, S; but it is subtracted from 1 and divided by
-|alpha (alpha - 1)|, or its logarithm is divided by |alpha - 1|, and C is the inverse of that.
+to no more than :math:`(h_i + h_j) / 2 + \sqrt{h_i} + \sqrt{h_j}`. A sum n M that is rounded by a part u of it moves its
+logarithm by u, and the terms by u in all, however small they are: with this,
+
+.. math:: C_i = 1/2 + h_i / 2 + \sqrt{h_i}.
+
+The terms of the cross-entropy have one sign: nothing cancels, and e C is what raising the smallest shares may add.
+Nor does anything cancel in a sum of powers, S; but it is subtracted from 1 and divided by |alpha (alpha - 1)|, or its
+logarithm is divided by |alpha - 1|, and C is the inverse of that. Where the factors of a row have no room its C is
+infinite, and all its divergences are for the direct kernel.
 """
 
 import math
@@ -38,12 +44,15 @@ import numpy.typing as npt
 from fastkl import kernels
 from fastkl._blas import one_blas_thread_here
 from fastkl._engine import Answers, run
+from fastkl.kernels._factors import LEAST_32, LEAST_64
 from fastkl.powers import alpha_of, renyi_of
 
 _Array = npt.NDArray[Any]
 # A number: the shares raised to that power; masses: n / 2 of the shares.
 Factor = Literal["shares", "logs", "masses"] | float
 
+# Shares are raised to this; and no logarithm of one is larger.
+_LEAST_SHARE, _MOST_LOG = {8: LEAST_64, 4: float(LEAST_32)}, 2.0**10
 # Terms that the BLAS adds up, whose sums are added then: longer sums are less exact, shorter ones slower.
 _TERMS = {8: 2048, 4: 128}
 # Rows of factors come in so many, or in tiles that are full: the BLAS computes the rest of a tile in another order.
@@ -65,6 +74,7 @@ class Plan(NamedTuple):
     order: float | None = None  # of powers
     is_logarithm: bool = False  # of powers
     is_symmetric: bool = False
+    most: float = math.inf  # of normalised histograms, in nats
 
 
 _KL = Plan(kernels.KL(), terms=(("shares", "logs"),))
@@ -72,7 +82,7 @@ _PLANS = {
     "kl": _KL,
     "reverse_kl": _KL._replace(is_exchanged=True, terms=(("logs", "shares"),)),
     "jeffreys": Plan(kernels.Jeffreys(), terms=(("shares", "logs"), ("logs", "shares")), is_symmetric=True),
-    "js": Plan(kernels.JS(), terms=(("masses", "masses"),), is_symmetric=True),
+    "js": Plan(kernels.JS(), terms=(("masses", "masses"),), is_symmetric=True, most=math.log(2.0)),
     "cross_entropy": Plan(kernels.CrossEntropy(), terms=(("shares", "logs"),)),
 }
 ORDERED = ("renyi", "alpha")
@@ -117,11 +127,11 @@ class Product:
         self.terms = _TERMS[self.precision.itemsize]
         unit_roundoff = float(np.finfo(self.precision).eps) / 2
         added = min(bins, self.terms) + -(-bins // self.terms) * len(plan.terms)
-        roundings = 16 if plan.order is None else 16 * (1 + abs(plan.order))
+        self.roundings = 16 if plan.order is None else 16 * (1 + abs(plan.order))
         self.is_mixture = plan.terms[:1] == (("masses", "masses"),)
         if self.is_mixture:  # summed in lanes, piece by piece
             added = min(bins, kernels.PIECE) // 16 + -(-bins // kernels.PIECE)
-        self.error = (added + roundings) * unit_roundoff
+        self.error = (added + self.roundings) * unit_roundoff
         self.is_entropy = isinstance(plan.kind, kernels.CrossEntropy)
 
     def least(self, rtol: float) -> float:
@@ -146,7 +156,9 @@ class Product:
         """Fill the side of x, or of y, from its row ``first`` on. ``spread`` is h of the rows, NaN for invalid ones."""
         part, h = slice(first, first + len(rows)), np.nan_to_num(spread)
         addends, doubts, totals = np.zeros(len(rows)), np.zeros(len(rows)), side.totals[part]
-        is_careful = np.zeros(len(rows), np.bool_)
+        is_careful, is_invalid = np.zeros(len(rows), np.bool_), np.isnan(spread)
+        if is_invalid.any():  # what comes of zeros is out of nobody's range
+            rows = np.where(is_invalid[:, None], 0.0, rows)
         for factor, term in zip(side.factors, self.plan.terms, strict=True):
             self._fill_factor(factor[part], term[index], rows, totals, is_careful)
             addend, doubt = self._knowns(term[index], h)
@@ -161,15 +173,17 @@ class Product:
                     factor[part] *= weights[:, None]
         if self.plan.order is not None and index == 0:
             doubts += 1.0 / abs(self._divisor)
-        side.addends[part] = np.where(np.isnan(spread), np.nan, addends)
+        side.addends[part] = np.where(is_invalid, np.nan, addends)
         side.doubts[part] = np.where(is_careful, np.inf, doubts)
 
     def _knowns(self, factor: Factor, h: _Array) -> tuple[_Array | float, _Array | float]:
         # What rows add to the difference and to C that come as such a factor.
-        if factor == "shares" and not self.is_entropy:
+        if factor == "shares" and self.is_entropy:
+            return 0.0, self.bins * _LEAST_SHARE[self.precision.itemsize] * _MOST_LOG / self.error
+        if factor == "shares":
             return h, 0.5 + h + np.sqrt(2.0 * h)
         if factor == "masses":
-            return 0.5 * h, 0.5 * h + np.sqrt(h)
+            return 0.5 * h, 0.5 + 0.5 * h + np.sqrt(h)
         return 0.0, 0.0
 
     def _fill_factor(self, out: _Array, factor: Factor, rows: _Array, totals: _Array, is_careful: _Array) -> None:
@@ -186,6 +200,8 @@ class Product:
             out *= self.precision.type(0.5 * self.bins)
             return
         is_empty = out == 0.0
+        if factor < 1:  # what shares are raised to shows in their powers
+            is_careful |= (out <= LEAST_64).any(1, where=~is_empty)
         with np.errstate(divide="ignore", over="ignore"):
             np.power(out, factor, out=out)
         if factor < 0:
@@ -236,7 +252,9 @@ class Product:
         self._finish_powers(sums)
         sums += x.addends[:, None] + y.addends[part]  # NaN of invalid rows
         with np.errstate(invalid="ignore"):
-            return int(np.count_nonzero(sums < least_x[:, None] + least_y))
+            limits = least_x[:, None] + least_y
+            sums[np.isposinf(limits)] = -np.inf  # whatever has come of factors without room
+            return int(np.count_nonzero(sums < limits))
 
     def doubtful(
         self, divergences: _Array, x: Side, y: Side, part: slice, least: float, count: int

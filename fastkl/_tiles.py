@@ -62,6 +62,8 @@ class Tiles:
         self.product = self._product(ask.precision)
         # For tiles of which single precision leaves too much.
         self.finer = self._product(_DOUBLE) if self.product and self.product.precision == _SINGLE else None
+        factor = ask.question.factor
+        self.most = factor * ask.plan.most if ask.question.normalize and factor > 0 else math.inf
         bins = max(x.bins, 1) * max(len(ask.plan.terms), 1)
         self.block_rows, self.panel_rows = _fitting(_BLOCK // bins), _fitting(_PANEL // bins)
         self.block_rows = min(self.block_rows, TILE, max(_FEWEST, _fitting(x.count // _BLOCKS)))
@@ -152,20 +154,26 @@ class Tiles:
         return self._without_invalid(tile, x_rows, y_rows)
 
     def _exact(self, product: Product, x_rows: slice, x: Side, y_rows: slice, y: Side, where: slice) -> _Array:
-        least = product.least(self.ask.rtol) if self.ask.method == "auto" else 0.0
+        careful, least = None, product.least(self.ask.rtol)
+        if self.ask.method == "blas":
+            careful, least = _without_room(x.doubts[: x_rows.stop - x_rows.start], y.doubts[where]), 0.0
         tile, where, doubtful = self._multiply(product, x, y, where, least)
+        if careful is not None:
+            doubtful = len(careful[0])
         if doubtful > _MOST_DOUBTFUL * tile.size:
             if product.precision == _SINGLE and self.finer:
                 finer = [self._side(self.finer, index, rows, 1) for index, rows in ((0, x_rows), (1, y_rows))]
                 return self._exact(self.finer, x_rows, finer[0], y_rows, finer[1], slice(0, y_rows.stop - y_rows.start))
             return self._directly(x_rows, y_rows)
-        places = product.doubtful(tile, x, y, where, least, doubtful)
+        places = product.doubtful(tile, x, y, where, least, doubtful) if careful is None else careful
         if not self.ask.question.normalize:
             product.add_terms(tile, x, y, where)
         if self.ask.method == "blas":
             np.maximum(tile, 0, out=tile)
         if self.ask.question.factor != 1.0:
             tile *= product.precision.type(self.ask.question.factor)
+        if self.most < math.inf:
+            np.minimum(tile, self.most, out=tile)
         if doubtful:
             tile[places] = self.pairs(x_rows.start + places[0], y_rows.start + places[1])
         return tile[: x_rows.stop - x_rows.start, : y_rows.stop - y_rows.start]
@@ -177,21 +185,24 @@ class Tiles:
             return self._directly(x_rows, y_rows), np.zeros(x_rows.stop - x_rows.start)
         where = slice(y_rows.start - panel.first, y_rows.stop - panel.first)
         doubts = x.doubts[: x_rows.stop - x_rows.start], y.doubts[where]
+        careful = _without_room(*doubts)
+        if len(careful[0]) > _MOST_DOUBTFUL * len(doubts[0]) * len(doubts[1]):
+            return self._directly(x_rows, y_rows), np.zeros(len(doubts[0]))
         tile, where, _ = self._multiply(product, x, y, where, 0.0)
         if not self.ask.question.normalize:
             product.add_terms(tile, x, y, where)
         tile = tile[: len(doubts[0]), : len(doubts[1])]
-        is_careful = [np.isinf(doubt) for doubt in doubts]
-        if is_careful[0].any() or is_careful[1].any():
-            i, j = np.nonzero(is_careful[0][:, None] | is_careful[1])
-            tile[i, j] = self.pairs(x_rows.start + i, y_rows.start + j)
-        most = [np.where(careful, 0.0, doubt).astype(float) for careful, doubt in zip(is_careful, doubts, strict=True)]
+        if len(careful[0]):
+            tile[careful] = self.pairs(x_rows.start + careful[0], y_rows.start + careful[1])
+        most = [np.where(np.isposinf(doubt), 0.0, doubt).astype(float) for doubt in doubts]
         return self._without_invalid(tile, x_rows, y_rows), most[0] + most[1].max(initial=0.0)
 
     @property
     def error(self) -> float:
-        """The factor of the error of `nearly`."""
-        return self.product.error if self.product else 0.0
+        """The factor of the error of `nearly`, as it differs from what the kernel gives in its precision."""
+        if self.product is None:
+            return 0.0
+        return max(self.product.error, self.product.roundings * float(np.finfo(self.ask.precision).eps))
 
     def _multiply(self, product: Product, x: Side, y: Side, where: slice, least: float) -> tuple[_Array, slice, int]:
         # (divergences, of which rows of y, how many of them are in doubt); with what fills up a tile.
@@ -218,12 +229,22 @@ class Tiles:
     def _answer(self, x: _Array, y: _Array) -> npt.NDArray[np.float64]:
         operands = [y, x] if self.ask.plan.is_exchanged else [x, y]
         batch = batch_of(["p", "q"], operands)
-        return batch.unmerged(self.ask.plan.answer(batch, self.ask.question, self.ask.precision, 1)[0])
+        found = batch.unmerged(self.ask.plan.answer(batch, self.ask.question, self.ask.precision, 1)[0])
+        return found if self.most == math.inf else np.minimum(found, self.most)
 
 
 def parts(start: int, stop: int, step: int) -> list[slice]:
     """A range cut into slices of a length."""
     return [slice(first, min(first + step, stop)) for first in range(start, stop, step)]
+
+
+def _without_room(x_doubts: _Array, y_doubts: _Array) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    # The pairs of rows whose factors have no room: of them a product tells nothing.
+    of_x, of_y = np.isposinf(x_doubts), np.isposinf(y_doubts)
+    if not (of_x.any() or of_y.any()):
+        return np.empty(0, np.intp), np.empty(0, np.intp)
+    i, j = np.nonzero(of_x[:, None] | of_y)
+    return i, j
 
 
 def _fitting(rows: int) -> int:

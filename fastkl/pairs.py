@@ -15,9 +15,11 @@ from fastkl._pairwise import fill
 from fastkl._products import DIVERGENCES, ORDERED, plan_of
 from fastkl._threads import available_cpus
 from fastkl._tiles import Ask, Tiles
+from fastkl.powers import alpha_of
 
 _Array = npt.NDArray[Any]
 Divergence = Literal["kl", "reverse_kl", "jeffreys", "js", "cross_entropy", "renyi", "alpha"]
+_OVERLAP_WORK: Any = 10_000  # steps to find out whether arrays share elements, which NumPy's stubs take no number for
 _RTOL = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 1e-4}
 
 
@@ -63,9 +65,11 @@ def pairwise(
     alpha : float, optional
         The order of "renyi" and "alpha"; no other divergence has one. Near 0 and 1 many entries are computed directly.
     method : {"auto", "blas", "direct"}
-        "direct" computes every entry by the kernel of the rows; "blas" none, with errors as above and negative results
-        set to 0. Default: "auto", as described. There is no product for histograms of more than 2**19 bins, and with
-        ``normalize=False`` for js, cross_entropy, renyi and alpha: "auto" is "direct" then.
+        "direct" computes every entry by the kernel of the rows; "blas" none but those of rows of which a product tells
+        nothing: with ``normalize=False`` of totals beyond 2**-100 to 2**100, with an order of bins that are next to
+        nothing. The errors are as above, negative results are set to 0. Default: "auto", as described. There is no
+        product for histograms of more than 2**19 bins, and with ``normalize=False`` for js, cross_entropy, renyi and
+        alpha: "auto" is "direct" then.
     rtol : float, optional
         The largest relative error of an entry, beside that of the direct kernel. Default: 1e-9 in double precision,
         1e-4 in single. Where a product can't keep to it, below 1e-13 or so, every entry is computed directly.
@@ -122,7 +126,7 @@ def pairwise(
     else:
         _check.check_out(out, (left.count, right.count))
         for matrix in (left, right):
-            if not matrix.is_sparse and np.may_share_memory(out, matrix.values):
+            if not matrix.is_sparse and _may_overlap(out, matrix.values):
                 raise ValueError(f"out shares memory with {matrix.name}, which would be overwritten while it is read")
     fill(tiles, out, _check.check_flag("progress", progress))
     return out
@@ -153,7 +157,8 @@ def nearest(
     ----------
     x, y : array_like of real numbers, or scipy.sparse arrays, shapes (m, n) and (l, n)
         Histograms as rows, as for `pairwise`; memory maps are read block by block. Where y is x each row is nearest to
-        itself.
+        itself, or to the first of its copies; not so by cross-entropy and by the Rényi divergence of order 0, which may
+        be as small or smaller elsewhere.
     k : int
         How many rows of y to find for each row of x, from 1 to l.
     divergence, alpha, normalize, base, pseudocount, dtype, threads, progress
@@ -199,7 +204,7 @@ def nearest(
     left, right = open_matrices(x, y)
     if not isinstance(k, int | np.integer) or isinstance(k, bool) or not 1 <= k <= right.count:
         raise ValueError(f"k must be a whole number from 1 to the {right.count} rows of y, not {k!r}")
-    if divergence == "renyi" and alpha is not None and alpha < 0:
+    if divergence == "renyi" and alpha is not None and _check.check_order(alpha, may_be_infinite=True) < 0:
         raise ValueError("the Rényi divergence of a negative order is greatest for equal rows: none are nearest by it")
     factor = _check.check_base(base)
     tiles = tiles_of(
@@ -231,6 +236,8 @@ def tiles_of(
     pseudocount = _check.check_pseudocount(pseudocount)
     order = _order(divergence, alpha)
     plan = plan_of(divergence, order, _check.check_flag("normalize", normalize))
+    if divergence == "alpha" and order == 0.0:  # the bits of the function, whose term is its own
+        plan = plan._replace(kind=alpha_of(order), is_exchanged=False)
     if method == "blas" and not plan.terms:
         raise ValueError(f"there is no product that gives {divergence} so; method must be 'auto' or 'direct'")
     result = result_dtype_of([np.empty(0, x.dtype), np.empty(0, y.dtype)], dtype)
@@ -250,6 +257,14 @@ def tiles_of(
             if np.isnan(spread).any():
                 raise ValueError(matrix.describe_invalid(np.isnan(spread)))
     return tiles
+
+
+def _may_overlap(a: _Array, b: _Array) -> bool:
+    # Columns of one matrix lie between each other, and share nothing.
+    try:
+        return np.shares_memory(a, b, max_work=_OVERLAP_WORK)
+    except np.exceptions.TooHardError:
+        return True
 
 
 def _order(divergence: str, alpha: float | None) -> float | None:

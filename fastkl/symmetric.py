@@ -44,8 +44,8 @@ def js_divergence(
     p, q : array_like of real numbers
         Batches of histograms, as for `kl_divergence`.
     p_weight : float
-        The weight w of p in the mixture, between 0 and 1. Default: 1/2, which makes the divergence symmetric:
-        exchanging p and q changes no bit.
+        The weight w of p in the mixture, between 0 and 1, and at least 1e-30: a smaller one is refused. Default: 1/2,
+        which makes the divergence symmetric: exchanging p and q changes no bit.
 
     Returns
     -------
@@ -91,7 +91,8 @@ def js_distance(
 
     .. math:: d(P, Q) = \sqrt{J(P, Q)}
 
-    The square root of `js_divergence`, whose parameters, errors and conventions it has.
+    The square root of `js_divergence`, whose parameters, errors and conventions it has; but a ``base`` below 1, which
+    would make the divergence negative, is refused.
 
     Returns
     -------
@@ -164,6 +165,8 @@ psi = jeffreys_divergence
 def _jensen_shannon(p: Any, q: Any, p_weight: float, options: Options, distance: bool) -> Any:
     w = check_fraction("p_weight", p_weight)
     factor = check_base(options.base)
+    if distance and factor < 0:
+        raise ValueError(f"base must be above 1, or None for nats, not {options.base!r}: a distance is not negative")
     bound = math.inf
     if options.normalize and factor > 0:
         bound = factor * (math.log(2.0) if w == 0.5 else -w * math.log(w) - (1 - w) * math.log1p(-w))

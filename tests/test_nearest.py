@@ -60,6 +60,75 @@ def test_orders(divergence, alpha):
 def test_negative_orders_of_renyi_are_refused():
     with pytest.raises(ValueError, match="negative order"):
         fastkl.nearest(rows(3, 6, 1), rows(3, 6, 2), divergence="renyi", alpha=-1.0)
+    with pytest.raises(ValueError, match="alpha must be a number, inf or -inf, not 'x'"):
+        fastkl.nearest(rows(3, 6, 1), rows(3, 6, 2), divergence="renyi", alpha="x")
+
+
+@pytest.mark.parametrize(("dtype", "size"), [(np.float64, 3e-8), (np.float32, 1e-3)])
+def test_js_of_rows_that_are_nearly_uniform(dtype, size):
+    rng = np.random.default_rng(0)
+    y = (1 + size * rng.uniform(0.5, 1, (600, 8)) * rng.choice([-1, 1], (600, 8))).astype(dtype)
+    x = np.full((20, 8), 0.7, dtype)
+    assert_same(fastkl.nearest(x, y, 3, divergence="js"), sorted_matrix(pair_by_pair("js", x, y), 3))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("divergence", "alpha"), [("kl", None), ("alpha", 0.5), ("renyi", 2.0), ("alpha", 10.0)])
+def test_single_precision_beside_a_product_in_double(divergence, alpha, seed):
+    # The bound of the product is far below what the kernel in single precision rounds away.
+    rng = np.random.default_rng(seed)
+    base = rng.random((1, 4)) + 0.1
+    x, y = ((base * (1 + 1e-3 * rng.random((count, 4)))).astype(np.float32) for count in (20, 900))
+    options = {"normalize": alpha is not None, "pseudocount": 0.5}
+    if alpha is None:
+        matrix = pair_by_pair(divergence, x, y, **options)
+    else:
+        function = fastkl.alpha_divergence if divergence == "alpha" else fastkl.renyi_divergence
+        matrix = function(x[:, None], y[None], alpha, **options)
+    assert_same(fastkl.nearest(x, y, 3, divergence=divergence, alpha=alpha, **options), sorted_matrix(matrix, 3))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_tiles_as_wrong_as_their_bound_allows(seed, monkeypatch):
+    # First rows of little doubt, too low; then nearer ones of much doubt, too high.
+    error, first = 0.02, 2 * _tiles.TILE
+    nearly = _tiles.Tiles.nearly
+
+    def wrong(self: Any, x_rows: slice, x: Any, y_rows: slice, panel: Any) -> Any:
+        doubts = x.doubts[: x_rows.stop - x_rows.start, None] + panel.side.doubts[y_rows]
+        exact, sign = self._directly(x_rows, y_rows), 1 if y_rows.start >= first else -1
+        return exact + 0.99 * sign * error * (2 * exact + doubts), nearly(self, x_rows, x, y_rows, panel)[1]
+
+    monkeypatch.setattr(_tiles.Tiles, "nearly", wrong)
+    monkeypatch.setattr(_tiles.Tiles, "error", property(lambda self: error))
+    rng = np.random.default_rng(seed)
+    x, near, far = rng.dirichlet(np.ones(8) * 0.8, 1), rng.dirichlet(np.ones(8) * 30, first), np.ones(8) * 0.5
+    pool = rng.dirichlet(far, 20_000)
+    limit, found = np.sort(fastkl.js_divergence(x, near))[2], fastkl.js_divergence(x, pool)
+    y = np.concatenate([near, pool[(found < 0.99 * limit) & (found > 0.8 * limit)][:500]])
+    matrix = pair_by_pair("js", x, y)
+    assert_same(fastkl.nearest(x, y, 3, divergence="js", threads=1), sorted_matrix(matrix, 3))
+
+
+def test_ties_that_rounding_makes():
+    # Doubles that are inf, 0 or -inf in single precision.
+    x, y = np.array([[1, 1]], np.float32), np.array([[1, 0], [1, 1e-25], [1, 1e-22], [1, 1]], np.float32)
+    for count in (1, 200):
+        many = np.repeat(y[::-1], count, 0)
+        matrix = fastkl.alpha_divergence(x[:, None], many[None], 3.0)
+        for k in (1, 3 * count, 4 * count):
+            assert_same(fastkl.nearest(x, many, k, divergence="alpha", alpha=3.0), sorted_matrix(matrix, k))
+    x, sizes = rows(1, 8, 1), np.arange(800, 0, -1)[:, None]
+    options = {"normalize": False, "dtype": np.float32}
+    for divergence, y in (
+        ("js", x * 1e-42 * (1 + 1e-5 * sizes * rows(1, 8, 2))),
+        ("cross_entropy", 1e3 + sizes * rows(1, 8, 2)),
+    ):
+        left = x * (1e-42 if divergence == "js" else 1e42)
+        matrix = pair_by_pair(divergence, left, y, **options)
+        assert not np.isfinite(matrix).any() or not matrix.any()
+        for k in (1, 5):
+            assert_same(fastkl.nearest(left, y, k, divergence=divergence, **options), sorted_matrix(matrix, k))
 
 
 def test_a_base_below_one_changes_the_sign_and_not_the_order():
@@ -137,6 +206,16 @@ def test_little_memory():
         tracemalloc.stop()
         assert peak <= 512e6
         assert_same((got[0][:5], got[1][:5]), sorted_matrix(fastkl.kl_divergence(x[:5, None], y), k))
+
+
+def test_all_rows_in_little_memory():
+    x, y = rows(160, 8, 1), rows(8000, 8, 2)
+    tracemalloc.start()
+    got = fastkl.nearest(x, y, 8000, threads=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= 60e6 + got[0].nbytes + got[1].nbytes
+    assert_same(got, sorted_matrix(pair_by_pair("kl", x, y), 8000))
 
 
 @pytest.mark.parametrize("divergence", ["kl", "reverse_kl", "jeffreys", "js"])

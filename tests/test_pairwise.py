@@ -79,6 +79,106 @@ def test_orders(divergence, order):
         assert_close(got, function(left[:, None], right[None], order), 1e-9)
 
 
+def _exact_of_order(divergence: str, order: float, p: Array, q: Array) -> mpmath.mpf:
+    # Of rows without a zero where the other one has none, or of an order between 0 and 1.
+    with mpmath.workdps(400):
+        p, q = ([mpmath.mpf(float(value)) for value in row] for row in (p, q))
+        pairs = [(a / sum(p), b / sum(q)) for a, b in zip(p, q, strict=True) if a and b]
+        power_sum = mpmath.fsum(a**order * b ** (1 - order) for a, b in pairs)
+        if divergence == "alpha":
+            return (power_sum - 1) / (order * (order - 1))
+        return mpmath.log(power_sum) / (order - 1)
+
+
+@pytest.mark.parametrize("method", ["auto", "blas"])
+@pytest.mark.parametrize(
+    ("x", "y", "order"),
+    [
+        ([[0.5, 0.5]], [[1, 1e-155]], 2.0),  # powers beyond doubles
+        ([[0.5, 0.5]], [[1, 1e-80]], 4.0),
+        ([[0.5, 0.5], [1, 0]], [[1, 1e-170]], 3.0),
+        ([[1, 1e-155]], [[0.5, 0.5], [1, 1e-170]], -1.0),
+        ([[0.5, 0.5]], [[1, 1e-250]], 1.1),  # shares below the least factor
+        ([[1, 1e-250]], [[0.5, 0.5]], -0.1),
+        ([[1, 1e-250]], [[0, 1.0]], 0.5),
+    ],
+)
+@pytest.mark.parametrize("divergence", ["alpha", "renyi"])
+def test_powers_that_factors_have_no_room_for(divergence, x, y, order, method):
+    # Beside ordinary rows, which stay in the product.
+    x, y = (np.concatenate([rows(20, 2, seed), np.array(few)]) for seed, few in ((1, x), (2, y)))
+    if method == "blas" and divergence == "renyi" and order < 0:
+        pytest.skip("there is no product")
+    got = fastkl.pairwise(x, y, divergence=divergence, alpha=order, method=method)
+    for i, p in enumerate(x[20:], 20):
+        for j, q in enumerate(y[20:], 20):
+            exact = _exact_of_order(divergence, order, p, q)
+            if exact > np.finfo(float).max:
+                assert got[i, j] == np.inf
+            else:
+                assert abs(got[i, j] / exact - 1) < 1e-9
+    if method == "auto":
+        function = fastkl.alpha_divergence if divergence == "alpha" else fastkl.renyi_divergence
+        assert_close(got, function(x[:, None], y[None], order), 1e-9)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize(("order", "divergence"), [(0.5, "alpha"), (2.5, "alpha"), (-1.5, "alpha"), (2.5, "renyi")])
+def test_orders_of_invalid_rows(order, divergence, normalize):
+    x = np.array([[-1, 3, 1], [1, 2, 3], [np.nan, 1, 1], [np.inf, 1, 1], [2, 1, 1]])
+    got = fastkl.pairwise(x, divergence=divergence, alpha=order, normalize=normalize, on_invalid="nan")
+    is_valid = np.array([False, True, False, False, True])
+    np.testing.assert_array_equal(np.isfinite(got), is_valid[:, None] & is_valid)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_order_zero_has_the_bits_of_its_function(normalize):
+    x, y = rows(5, 9, 1), rows(6, 9, 2)
+    want = fastkl.alpha_divergence(x[:, None], y[None], 0.0, normalize=normalize)
+    options = {"divergence": "alpha", "alpha": 0.0, "normalize": normalize}
+    np.testing.assert_array_equal(fastkl.pairwise(x, y, method="direct", **options), want)
+    assert_close(fastkl.pairwise(x, y, **options), want, 1e-9)
+    np.testing.assert_array_equal(fastkl.nearest(x, y, 6, **options)[0], np.sort(want, 1))
+
+
+@pytest.mark.parametrize("bins", [8, 49, 100])
+def test_js_of_rows_that_are_nearly_uniform(bins):
+    # The sum of each term's parts is rounded, which moves the term by as much, however small it is.
+    rng = np.random.default_rng(0)
+    sizes = 10.0 ** np.arange(-7, 0, 0.25)[:, None]
+    x, y = np.full((1, bins), 0.7), 1 + sizes * rng.uniform(-1, 1, (len(sizes), bins))
+    want = fastkl.js_divergence(x[:, None], y[None])
+    assert_close(fastkl.pairwise(x, y, divergence="js"), want, 1e-9)
+    for dtype in (np.float64, np.float32):
+        assert not fastkl.pairwise(np.ones((3, bins), dtype), divergence="js").any()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_js_is_at_most_one_bit(dtype):
+    x, y = rows(40, 33, 1), rows(40, 33, 2)
+    x[:, 16:], y[:, :16] = 0.0, 0.0
+    x, y = x.astype(dtype), y.astype(dtype)
+    for method in ("auto", "blas", "direct"):
+        got = fastkl.pairwise(x, y, divergence="js", base=2, method=method)
+        assert (got <= 1).all()
+        assert_close(got, np.ones((40, 40)), 1e-6)
+    np.testing.assert_array_equal(got, fastkl.js_divergence(x[:, None], y[None], base=2))
+    divergences, _ = fastkl.nearest(x, y, 40, divergence="js")
+    np.testing.assert_array_equal(divergences, np.sort(fastkl.js_divergence(x[:, None], y[None]), 1))
+
+
+def test_cross_entropy_of_next_to_nothing():
+    # A bin that holds nearly all, beside one that is out of the fast loops' range; and shares below the least factor.
+    x, y = np.array([[1.0, 0, 0]]), np.array([[1, 1e-10, 1e-250], [1, 1e-300, 0]])
+    got = fastkl.pairwise(x, y, divergence="cross_entropy")
+    np.testing.assert_allclose(got, [[np.log1p(1e-10), 1e-300]], rtol=1e-14)
+    for dtype, small, smaller in ((np.float64, 1e-200, 1e-205), (np.float32, 1e-36, 1e-38)):
+        x, y = np.array([[1, smaller]], dtype), np.array([[1, small]], dtype)
+        want = float(y[0, 1]) - float(x[0, 1]) * np.log(float(y[0, 1]))
+        got = fastkl.pairwise(x, y, divergence="cross_entropy")
+        np.testing.assert_allclose(got, [[want]], rtol=1e-6)
+
+
 def _near_equal_counts(bins: int, steps: list[int]) -> tuple[Array, Array]:
     # Rows of the total 2^52, so that shares are exact, and rows with some counts moved.
     rng = np.random.default_rng(5)
@@ -206,7 +306,7 @@ def test_types_and_layouts(dtype):
         assert_close(fastkl.pairwise(left, y), want, 1e-9 if want.dtype == np.float64 else 1e-4)
 
 
-@pytest.mark.parametrize("scale", [1e-320, 1e-200, 1e-20, 1e20, 1e200])
+@pytest.mark.parametrize("scale", [1e-320, 1e-200, 1e-29, 1e-20, 1e20, 1e24, 1e26, 1e28, 1e29, 1e30, 1e31, 1e200])
 @pytest.mark.parametrize("divergence", ["kl", "reverse_kl", "jeffreys", "js"])
 def test_numbers_of_any_magnitude(divergence, scale):
     x, y = rows(6, 8, 1), rows(5, 8, 2)
@@ -216,6 +316,16 @@ def test_numbers_of_any_magnitude(divergence, scale):
             options = {"normalize": normalize, "on_invalid": "nan"}
             got = fastkl.pairwise(left, right, divergence=divergence, **options)
             assert_close(got, pair_by_pair(divergence, left, right, **options), 1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-40, 1e40])
+def test_blas_leaves_totals_without_room_to_the_kernel(scale):
+    x, y = rows(40, 8, 1), rows(30, 8, 2)
+    x[3] *= scale
+    y[[5, 29]] *= scale
+    for left, right in ((x, y), (x[3:4], y)):
+        got = fastkl.pairwise(left, right, normalize=False, method="blas")
+        assert_close(got, pair_by_pair("kl", left, right, normalize=False), 1e-9)
 
 
 def test_invalid_rows():
@@ -280,8 +390,12 @@ def test_out(tmp_path):
     turned = np.empty((20, 60)).T[::2]
     np.testing.assert_array_equal(fastkl.pairwise(x, y, base=2, out=turned), want)
     square = rows(8, 8, 1)
-    with pytest.raises(ValueError, match="out shares memory with x"):
-        fastkl.pairwise(square, out=square)
+    for shared in (square, square.T, square[::-1]):
+        with pytest.raises(ValueError, match="out shares memory with x"):
+            fastkl.pairwise(square, out=shared)
+    both = rows(6, 10, 1)  # columns of one matrix lie between each other
+    want = fastkl.pairwise(both[:, :4].copy())
+    np.testing.assert_array_equal(fastkl.pairwise(both[:, :4], out=both[:, 4:]), want)
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (5, 0), (0, 0)])
@@ -433,9 +547,28 @@ def test_in_a_forked_child_while_another_thread_computes(run_python):
     import numpy as np
     import fastkl
 
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def threads_of_blas():
+        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+    threadpool_limits(2, user_api="blas")
+    before = threads_of_blas()
     x = np.random.default_rng(0).random((3000, 64))
-    expected = fastkl.pairwise(x[:50])
+    expected, product = fastkl.pairwise(x[:50]), x.T @ x
     stop = threading.Event()
+
+    def is_right():
+        if threads_of_blas() != before or not np.allclose(x.T @ x, product, rtol=1e-12):
+            return False
+        return np.array_equal(fastkl.pairwise(x[:50], threads=2), expected) and threads_of_blas() == before
+
+    def works_in_a_child(grandchildren):
+        child = os.fork()
+        if child == 0:
+            good = is_right() and (grandchildren == 0 or works_in_a_child(grandchildren - 1))
+            os._exit(0 if good else 1)
+        return os.waitpid(child, 0)[1] == 0
 
     def work():
         while not stop.is_set():
@@ -444,11 +577,7 @@ def test_in_a_forked_child_while_another_thread_computes(run_python):
     thread = threading.Thread(target=work)
     thread.start()
     for _ in range(5):
-        child = os.fork()
-        if child == 0:
-            os._exit(0 if np.array_equal(fastkl.pairwise(x[:50], threads=2), expected) else 1)
-        _, status = os.waitpid(child, 0)
-        assert status == 0
+        assert works_in_a_child(1)
     stop.set()
     thread.join()
     print("right")

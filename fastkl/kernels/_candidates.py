@@ -8,13 +8,14 @@ _STEP = 64  # columns that are looked at together
 
 
 @entry
-def take(tile, first, values, indices, counts, cutoffs):
-    """Add to the candidates of each row the finite divergences of its tile that are not above its cutoff.
+def take(tile, first, values, indices, counts, thresholds, error, doubts, rounding, least, most):
+    """Add to the candidates of each row the finite divergences of its tile that may be among the k nearest.
 
-    There is room for all of them. ``first`` is the index of the tile's first column.
+    There is room for all of them. ``first`` is the index of the tile's first column, and the rest as in `make_room`.
     """
     for i in range(len(tile)):
-        row, cutoff, count = tile[i], cutoffs[i], counts[i]
+        row, count = tile[i], counts[i]
+        cutoff = _cutoff(thresholds[i], error, doubts[i], rounding, least, most)
         for start in range(0, len(row), _STEP):
             part = row[start : start + _STEP]
             found = 0
@@ -29,28 +30,33 @@ def take(tile, first, values, indices, counts, cutoffs):
 
 
 @entry
-def make_room(values, indices, counts, cutoffs, k, limit, error, doubts, rounding, is_crowded):
+def make_room(values, indices, counts, thresholds, k, limit, error, doubts, rounding, least, most, is_crowded):
     """Drop candidates that can't be among the k nearest of rows with more than ``limit`` of them.
 
-    Each value d stands for a divergence D within error (2 D + doubt), and divergences are rounded by as much as
-    ``rounding`` before they are compared. Rows that keep more than ``limit`` are marked.
+    Each value d stands for a divergence D within error (2 D + doubt). Divergences are rounded before they are compared:
+    by ``rounding`` of them, or ``least``, and to infinity beyond ``most``. ``thresholds`` are the k-th smallest values
+    that were met; what they leave grows with the doubts. Rows that keep more than ``limit`` are marked.
     """
     for i in range(len(counts)):
         count = counts[i]
         if count > limit:
-            cutoff = min(cutoffs[i], _cutoff(np.partition(values[i, :count], k - 1)[k - 1], error, doubts[i], rounding))
+            thresholds[i] = min(thresholds[i], np.partition(values[i, :count], k - 1)[k - 1])
+            cutoff = _cutoff(thresholds[i], error, doubts[i], rounding, least, most)
             kept = 0
             for c in range(count):
                 if values[i, c] <= cutoff:
                     values[i, kept], indices[i, kept] = values[i, c], indices[i, c]
                     kept += 1
-            counts[i], cutoffs[i] = kept, cutoff
+            counts[i] = kept
             is_crowded[i] = kept > limit
 
 
 @inline
-def _cutoff(value, error, doubt, rounding):
+def _cutoff(value, error, doubt, rounding, least, most):
     # Above it d stands for more than ``value`` does, which may be negative, and both are not equal when rounded.
-    most = value + error * (2.0 * abs(value) + doubt) / (1.0 - 2.0 * error)
-    most += 4.0 * rounding * abs(most)
-    return most + error * (2.0 * abs(most) + doubt) / (1.0 - 2.0 * error)
+    if value == np.inf:
+        return value
+    value = max(value, -most)
+    limit = value + error * (2.0 * abs(value) + doubt) / (1.0 - 2.0 * error)
+    limit += 4.0 * rounding * abs(limit) + least
+    return limit + error * (2.0 * abs(limit) + doubt) / (1.0 - 2.0 * error)

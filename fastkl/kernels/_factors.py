@@ -18,19 +18,23 @@ from fastkl.kernels._wide import NOTHING, add, join
 
 _LOG2 = math.log(2.0)
 # log 0 is -HOLE: finite, so that 0 HOLE is 0, and so large that with a share of at least LEAST it shows in any sum.
-# Shares below LEAST are raised to it, which moves no sum of shares and logarithms. 2^100 is room for totals.
-_HOLE_64, _LEAST_64, _SHOWS_64 = 2.0**850, 2.0**-600, -(2.0**90)
-_HOLE_32, _LEAST_32, _SHOWS_32 = np.float32(2.0**120), np.float32(2.0**-100), np.float32(-(2.0**19))
+# Shares below LEAST are raised to it, which moves no sum of shares and logarithms but one that is all but 0.
+# A hole was met where a sum is below SHOWS, and only there, because
+#     the largest sum without a hole < -SHOWS < LEAST HOLE the least total:
+# in double precision, where totals are 2^-100 to 2^100 and logarithms below 2^10, 2^111 < 2^130 < 2^150; in single,
+# where totals are 1 and logarithms of a fit are what may be large, 2^19 < 2^20.
+_HOLE_64, LEAST_64, _SHOWS_64 = 2.0**850, 2.0**-600, -(2.0**130)
+_HOLE_32, LEAST_32, _SHOWS_32 = np.float32(2.0**120), np.float32(2.0**-100), np.float32(-(2.0**19))
 _NORMAL = 2.0**-1000
 
 
 def _range_32(x):
-    return _HOLE_32, _LEAST_32, _SHOWS_32, np.float32(np.inf)
+    return _HOLE_32, LEAST_32, _SHOWS_32, np.float32(np.inf)
 
 
 def _range_64(x):
     """(HOLE, LEAST, the product below which a hole was met, infinity) in the precision of x."""
-    return _HOLE_64, _LEAST_64, _SHOWS_64, np.inf
+    return _HOLE_64, LEAST_64, _SHOWS_64, np.inf
 
 
 _range = by_precision(_range_32, _range_64)
@@ -81,7 +85,8 @@ def log_shares(zero, x, rows, n, unit, out, out_step, totals):
         totals[row] = math.ldexp(total, exponent)
         if total == 0.0:
             log[:] = -hole
-        elif is_odd:
+            continue
+        if is_odd:
             for i in range(n):
                 log[i] = type(zero)(_log_share(bins[i], total, exponent, unit)) if bins[i] > 0.0 else -hole
         else:
@@ -90,8 +95,8 @@ def log_shares(zero, x, rows, n, unit, out, out_step, totals):
                 a, _, aligned, k_log2 = align(bins[i], mean)
                 y = type(zero)(k_log2 + log_of_aligned(a, aligned))
                 log[i] = y if bins[i] > 0.0 else -hole
-            if unit == 1.0:
-                _refine_dominant_bin(unowned(bins), unowned(log))
+        if unit == 1.0:
+            _refine_dominant_bin(unowned(bins), unowned(log))
 
 
 @inline
