@@ -17,7 +17,7 @@ _BLOCK = 1 << 20  # bins looked at together
 
 def check_option(name: str, value: Any, accepted: tuple[str, ...]) -> None:
     """Raise unless ``value`` is one of the accepted words."""
-    if value not in accepted:
+    if not isinstance(value, str) or value not in accepted:
         words = " or ".join(repr(word) for word in accepted)
         raise ValueError(f"{name} must be {words}, not {value!r}")
 

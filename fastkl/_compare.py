@@ -100,8 +100,17 @@ def _compare_sparse(
     answer: Callable[..., Answers],
     form: Form,
 ) -> Any:
-    if form is not HISTOGRAMS or isinstance(options.pseudocount, str):
-        raise ValueError("sparse rows are counts or probabilities, with a number as pseudocount")
+    if form is LOGITS:
+        name = next(name for name, value in named.items() if has_sparse([value]))
+        raise ValueError(
+            f"{name} has sparse rows, whose bins that are not stored would be logits of 0; pass a dense array, or"
+            " probabilities to kl_divergence"
+        )
+    if isinstance(options.pseudocount, str):
+        raise ValueError(
+            f"pseudocount must be a number for sparse rows, not {options.pseudocount!r}; for what that tool does pass"
+            " dense arrays, which `.toarray()` makes"
+        )
     dtype_of = partial(result_dtype_of, dtype=options.dtype)
     flat, dtype, axis = compare_sparse(question, named, options, dtype_of, answer)
     return _deliver(finish(flat), axis if options.keepdims else None, options.out, dtype)
@@ -159,7 +168,10 @@ def result_dtype_of(arrays: list[_Array], dtype: npt.DTypeLike | None) -> np.dty
     """The type of the results: what the user wants, or that of the arithmetic."""
     if dtype is None:
         return precision_of(arrays, None)
-    wanted = np.dtype(dtype)
+    try:
+        wanted = np.dtype(dtype)
+    except (TypeError, ValueError):  # what is no type at all
+        raise ValueError(f"dtype must be float64 or float32, not {dtype!r}") from None
     if wanted not in (np.float64, np.float32):
         raise ValueError(f"dtype must be float64 or float32, not {wanted}")
     return wanted

@@ -149,7 +149,7 @@ def compare_sparse(
 ) -> tuple[_Array, np.dtype[Any], int]:
     """The divergences of the named sparse and dense rows, their type, and the axis that the bins had."""
     if options.weights is not None:
-        raise ValueError("weights can't be given for sparse rows; multiply the bins of both by them")
+        raise ValueError(f"weights can't be given for sparse rows; {_instead_of_weights(question)}")
     if options.dim is not None:
         raise ValueError("dim is for xarray; sparse rows have an axis")
     given = {name: value if has_sparse([value]) else as_array(value, name) for name, value in named.items()}
@@ -165,6 +165,14 @@ def compare_sparse(
         for name, side in sides.items():
             _raise_for_invalid(name, side, question, precision)
     return flat[0] if p.is_one and q.is_one else flat, result_dtype, -2 if are_columns else -1
+
+
+def _instead_of_weights(question: Question) -> str:
+    if isinstance(question.kind, CrossEntropy):
+        return "pass dense arrays, which `.toarray()` makes: bins multiplied by them have another entropy"
+    if question.pseudocount > 0.0:
+        return "pass dense arrays, which `.toarray()` makes: the pseudocount is added before bins are weighted"
+    return "multiply the bins of both by them, which gives the same divergence"
 
 
 def _are_columns(given: dict[str, Any], axis: int) -> bool:

@@ -210,6 +210,9 @@ def test_what_is_no_array_of_real_numbers_raises(value, error):
         ({"dtype": int}, (TypeError, ValueError), "dtype"),
         ({"dtype": "c16"}, (TypeError, ValueError), "dtype"),
         ({"dtype": "f2"}, (TypeError, ValueError), "dtype"),
+        ({"dtype": "foo"}, ValueError, "^dtype must be float64 or float32, not 'foo'$"),
+        ({"dtype": [1]}, ValueError, r"^dtype must be float64 or float32, not \[1\]$"),
+        ({"on_invalid": np.array(["nan", "raise"])}, ValueError, "on_invalid must be"),
         ({"weights": [1, 2]}, ValueError, "weights"),
         ({"weights": [1, 2, -1]}, ValueError, r"weights\[2\].* -1"),
         ({"weights": [1, np.nan, 1]}, ValueError, r"weights\[1\].* nan"),
@@ -269,6 +272,12 @@ def test_an_option_of_the_wrong_kind_is_named(options, error, message):
     for function in FUNCTIONS.values():
         with pytest.raises(error, match=message):
             function(np.ones((2, 3)), np.ones((2, 3)), **options)
+
+
+def test_a_distance_has_no_base_below_1():
+    with pytest.raises(ValueError, match=r"^base must be above 1, or None for nats, not 0\.5: a distance"):
+        fastkl.js_distance([1, 3], [3, 1], base=0.5)
+    assert fastkl.js_divergence([1, 3], [3, 1], base=0.5) == -fastkl.js_divergence([1, 3], [3, 1], base=2)
 
 
 @pytest.mark.parametrize("p_weight", [0, 1, -0.5, 2, 1e-300, np.nan, "half"])

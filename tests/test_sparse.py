@@ -258,10 +258,11 @@ def test_what_is_refused():
     refused = [
         (p, np.ones(19), {}, "q has 19 bins, p has 20"),
         (p, np.ones((4, 20)), {}, "can't be broadcast"),
-        (p, q, {"weights": q}, "weights can't be given for sparse rows"),
+        (p, q, {"weights": q}, "weights can't be given for sparse rows; multiply the bins of both by them"),
+        (p, q, {"weights": q, "pseudocount": 1}, "sparse rows; pass dense arrays.*: the pseudocount is added before"),
         (p, q, {"axis": 2}, "axis 2 is out of bounds"),
         (p, np.ones((2, 3, 20)), {}, "at most two"),
-        (p, q, {"pseudocount": "evidently"}, "sparse rows"),
+        (p, q, {"pseudocount": "evidently"}, "pseudocount must be a number for sparse rows, not 'evidently'"),
     ]
     for x, y, options, message in refused:
         with pytest.raises(ValueError, match=message):
@@ -272,8 +273,21 @@ def test_what_is_refused():
     beyond.indices[1] = 20
     with pytest.raises(ValueError, match="p stores indices beyond its 20 bins, first in row 1"):
         fastkl.kl_divergence(beyond, q)
-    with pytest.raises(ValueError, match="sparse rows"):
-        fastkl.kl_divergence_from_logits(p, p)
+    for logits, name in (((p, p), "p_logits"), ((q, p), "q_logits")):
+        with pytest.raises(ValueError, match=f"{name} has sparse rows, whose bins that are not stored would be logits"):
+            fastkl.kl_divergence_from_logits(*logits)
+    for entropy in (lambda **options: fastkl.entropy(p, **options), lambda **o: fastkl.cross_entropy(p, q, **o)):
+        with pytest.raises(ValueError, match=r"pass dense arrays.* have another entropy"):
+            entropy(weights=q)
+
+
+def test_what_is_said_of_weights_is_true():
+    p, q = (counts(3, 20, 0.4, seed) + 0.5 for seed in (14, 15))
+    w = np.arange(20.0)
+    for function in (fastkl.kl_divergence, fastkl.js_divergence, fastkl.psi):
+        multiplied = function(sp.csr_array(w * p), sp.csr_array(w * q))
+        np.testing.assert_allclose(multiplied, function(p, q, weights=w), rtol=1e-13)
+    assert (abs(fastkl.entropy(sp.csr_array(w * p)) - fastkl.entropy(p, weights=w)) > 0.1).all()
 
 
 def test_a_million_rows_of_fifty_thousand_bins_run_in_memory():
