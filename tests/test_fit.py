@@ -352,3 +352,12 @@ def test_invalid_histograms():
 def test_bad_arguments_get_one_sentence(options, words):
     with pytest.raises(ValueError, match=words):
         fastkl.fit(np.ones(22), **options)
+
+
+def test_a_plateau_has_its_lowest_point():
+    z = np.array([0, 0, 3, 8, 20, 24, 9, 4, 1, 0])
+    grid = {"loc": np.linspace(2, 7, 41), "scale": np.geomspace(0.01, 1, 31)}
+    options = {"edges": np.arange(11) - 0.5, "objective": "reverse", "grid": grid}
+    one, several = fastkl.fit(z, **options), fastkl.fit(z, minima=4, **options)
+    assert np.isfinite(one.divergence)
+    assert several.divergence[0] <= one.divergence * (1 + 1e-12)

@@ -12,13 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import scipy.stats
-from scipy.special import gammaln
 
 from fastkl import kernels
 from fastkl.fitting._axis import Axis
 from fastkl.fitting._masses import log_masses
-from fastkl.fitting._mixture import norm_mixture
 
 _Array = npt.NDArray[np.float64]
 Values = dict[str, _Array]
@@ -63,9 +60,10 @@ class Family:
         infos = {info.name: info for info in dist._shape_info()}
         domains = self.entry.domains if self.entry else {}
         self.parameters = [_parameter(name, infos.get(name), domains) for name in names]
-        if dist is not norm_mixture:
+        is_mixture = self.name == "norm_mixture"
+        if not is_mixture:
             self.parameters.append(Parameter("loc", is_whole=self.is_discrete))
-        if not (self.is_discrete or dist is norm_mixture):
+        if not (self.is_discrete or is_mixture):
             self.parameters.append(Parameter("scale", low=0.0))
         self.names = tuple(parameter.name for parameter in self.parameters)
         self.shapes = tuple(names)
@@ -124,12 +122,16 @@ def _mixture_log_masses(axis: Axis, values: _Array) -> _Array:
     with np.errstate(all="ignore"):
         shares = np.log(weight) + totals[0], np.log1p(-weight) + totals[1]
         mixed: _Array = np.logaddexp(shares[0][:, None] + logs[0], shares[1][:, None] + logs[1])
-    mixed[~norm_mixture._argcheck(*values[:5])] = np.nan
+    mixed[~((weight >= 0) & (weight <= 1))] = np.nan
     return mixed
 
 
 def family_of(given: Any) -> tuple[Family, dict[str, float]]:
     """A family by its name, its distribution or one with some parameters frozen, and those parameters."""
+    import scipy.stats  # which takes half a second
+
+    from fastkl.fitting._mixture import norm_mixture
+
     if isinstance(given, str):
         dist = norm_mixture if given == "norm_mixture" else getattr(scipy.stats, given, None)
         if not _is_distribution(dist):
@@ -151,6 +153,8 @@ def family_of(given: Any) -> tuple[Family, dict[str, float]]:
 
 
 def _is_distribution(given: Any) -> bool:
+    import scipy.stats
+
     return isinstance(given, scipy.stats.rv_continuous | scipy.stats.rv_discrete)
 
 
@@ -219,6 +223,8 @@ def _counts(x: _Array, v: Values, least: float, most: float) -> tuple[_Array, _A
 
 
 def _poisson(x: _Array, v: Values) -> Exponential:
+    from scipy.special import gammaln
+
     k, base = _counts(x, v, 0.0, math.inf)
     return Exponential(_stack(k), base - gammaln(k + 1.0), _stack(np.log(v["mu"])))
 
@@ -229,6 +235,8 @@ def _geom(x: _Array, v: Values) -> Exponential:
 
 
 def _binom(x: _Array, v: Values) -> Exponential:
+    from scipy.special import gammaln
+
     n = v["n"][0]
     k, base = _counts(x, v, 0.0, n)
     base = base + gammaln(n + 1.0) - gammaln(k + 1.0) - gammaln(n - k + 1.0)

@@ -123,8 +123,13 @@ class Block:
         return Found(found.rows[first], found.numbers[first], found.divergences[first])
 
     def minima(self, most: int) -> Found:
-        """So many of the lowest local minima of each histogram's surface."""
-        return self._found(*self._minima(most))
+        """So many of the lowest local minima of each histogram's surface, and its lowest point even on a plateau."""
+        rows, numbers = self._minima(most)
+        lowest, count = self.lowest(), self.search.candidates.count
+        is_other = ~np.isin(lowest.rows * count + lowest.numbers, rows * count + numbers)
+        return self._found(
+            np.concatenate([rows, lowest.rows[is_other]]), np.concatenate([numbers, lowest.numbers[is_other]])
+        )
 
     def with_rivals(self, lowest: Found, most: int) -> Found:
         """The nearest candidates, and other local minima downhill of which there may be lower ones."""
