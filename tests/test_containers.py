@@ -49,16 +49,25 @@ def histogram(array, *axes):
     return made
 
 
+ARROW_LISTS = pd.ArrowDtype(pa.list_(pa.float64()))
+
 # What is made of an array whose rows are histograms, and the type of the result.
 BATCHES = {
     "pandas": (frame, pd.Series),
     "polars": (lambda array: pl.DataFrame(array, schema=LETTERS), pl.Series),
     "polars Array": (pl.Series, pl.Series),
     "polars List": (lambda array: pl.Series(array.tolist()), pl.Series),
+    "polars List in a frame": (lambda array: pl.DataFrame({"hist": array.tolist()}), pl.Series),
+    "polars Array in a frame": (lambda array: pl.DataFrame({"hist": array}), pl.Series),
+    "pandas lists": (lambda array: pd.Series(array.tolist(), NAMES[: len(array)]), pd.Series),
+    "pandas arrays": (lambda array: pd.Series(list(array)), pd.Series),
+    "pandas List": (lambda array: pd.Series(array.tolist(), dtype=ARROW_LISTS), pd.Series),
+    "pandas lists in a frame": (lambda array: pd.DataFrame({"hist": array.tolist()}), pd.Series),
     "pyarrow FixedSizeList": (fixed_size_list, pa.DoubleArray),
     "pyarrow List": (lambda array: pa.array(array.tolist()), pa.DoubleArray),
     "pyarrow tensor": (pa.FixedShapeTensorArray.from_numpy_ndarray, pa.DoubleArray),
     "pyarrow chunks": (lambda array: pa.chunked_array(map(fixed_size_list, (array[:2], array[2:]))), pa.DoubleArray),
+    "pyarrow List in a Table": (lambda array: pa.table({"hist": array.tolist()}), pa.DoubleArray),
     "pyarrow Table": (lambda array: pa.table(list(array.T), names=LETTERS), pa.DoubleArray),
     "pyarrow RecordBatch": (lambda array: pa.table(list(array.T), names=LETTERS).to_batches()[0], pa.DoubleArray),
     "xarray": (data_array, xr.DataArray),
@@ -106,9 +115,7 @@ def test_batches_beside_arrays_and_on_either_side(container):
 
 
 @pytest.mark.parametrize("dtype", ["f4", "i4", "u1"])
-@pytest.mark.parametrize(
-    "container", [name for name in BATCHES if name not in ("polars List", "pyarrow List", "list of Hist")]
-)
+@pytest.mark.parametrize("container", [name for name in BATCHES if not re.search(r"List|lists|list of Hist", name)])
 def test_types_are_read_as_they_are(container, dtype):
     make, _ = BATCHES[container]
     p, q = P.astype(dtype), Q.astype(dtype)
@@ -152,7 +159,7 @@ def test_out_is_filled_and_returned(container):
     np.testing.assert_array_equal(out, fastkl.kl_divergence(P, Q))
 
 
-@pytest.mark.parametrize("container", [name for name in BATCHES if "ist of" not in name and "List" not in name])
+@pytest.mark.parametrize("container", [name for name in BATCHES if not re.search(r"[Ll]ist|arrays", name)])
 def test_batches_of_no_rows(container):
     make, kind = BATCHES[container]
     got = fastkl.kl_divergence(make(P)[:0], Q[0])
@@ -330,7 +337,13 @@ def test_columns_of_several_types():
         (frame(P).astype({"b": "category"}), "column 'b' of p has dtype category"),
         (frame(P).astype("category"), "column 'a' of p has dtype category"),
         (frame(P) * 1j, "column 'a' of p has dtype complex128"),
-        (pd.Series([P[0], P[1]]), r"p has dtype object.*np.stack\(p\)"),
+        (pd.Series([pd.Series(P[0])]), r"p has dtype object; it must have real numbers.*pass `list\(p\)`"),
+        (pd.Series([[1, 2], "ab"]), r"p\[1\] is a str beside lists"),
+        (pd.Series([["x"]]), "p has dtype <U1"),
+        (pd.Series([["x"]], dtype=pd.ArrowDtype(pa.list_(pa.string()))), "p has dtype string"),
+        (pl.Series([1, 2], dtype=pl.Int128), "p has dtype Int128; the widest integers that are computed with are"),
+        (pl.Series([[1, 2]], dtype=pl.List(pl.Int128)), "p has dtype Int128; the widest"),
+        (pl.DataFrame({"a": [1], "b": [2]}, {"a": pl.Int64, "b": pl.Int128}), "column 'b' of p has dtype Int128; the"),
         (pl.DataFrame({"{a}": ["x"]}), "column '{a}' of p has dtype String"),
         (pl.DataFrame({"a": [None]}), "column 'a' of p has dtype Null"),
         (pl.Series(["x"]), "p has dtype String"),
@@ -374,6 +387,10 @@ def test_a_collection_of_dask_is_not_computed_behind_the_back():
         (pl.Series([[1, 2], None, [3, 4]]), r"p\[1\] is missing"),
         (pl.Series([[1, 2], [None, 3], [4, None]]), r"p\[1, 0\] is missing \(2 in all\)"),
         (pl.Series([[1, 2], [None, 3]], dtype=pl.Array(pl.Int64, 2)), r"p\[1, 0\] is missing"),
+        (pl.DataFrame({"a": [[1, 2], None]}), r"p\['a'\]\[1\] is missing"),
+        (pd.Series([[1, 2], None, [3, 4], np.nan]), r"p\[1\] is missing \(2 in all\)"),
+        (pd.DataFrame({"a": [[1, 2], None]}), r"p\['a'\]\[1\] is missing"),
+        (pd.Series([[1, 2], [3, None]], dtype=pd.ArrowDtype(pa.list_(pa.int64()))), r"p\[1, 1\] is missing"),
         (pa.array([1, None, 3]), r"p\[1\] is missing"),
         (pa.array([[1, 2], None], pa.list_(pa.int64(), 2)), r"p\[1\] is missing"),
         (pa.array([[1, 2], [3, None]], pa.list_(pa.int64(), 2)), r"p\[1, 1\] is missing"),
@@ -405,10 +422,26 @@ def test_missing_values_outside_of_a_slice_do_not_matter():
     np.testing.assert_array_equal(read_as(pl.Series([[None, 2], [3, 4]])[1:]), [[3, 4]])
 
 
-@pytest.mark.parametrize("make", [pl.Series, pa.array])
+@pytest.mark.parametrize(
+    "make", [pl.Series, pa.array, pd.Series, lambda rows: pd.Series(rows, dtype=pd.ArrowDtype(pa.list_(pa.int64())))]
+)
 def test_lists_of_several_lengths(make):
-    with pytest.raises(ValueError, match=r"p\[2\] has 1 bins, p\[0\] has 2"):
+    with pytest.raises(ValueError, match=r"^p\[2\] has 1 bin, p\[0\] has 2; all histograms must have the same number$"):
         fastkl.kl_divergence(make([[1, 2], [3, 4], [5]]), [1, 1])
+    with pytest.raises(ValueError, match=r"^p\[1\] has 3 bins, p\[0\] has 2"):
+        fastkl.kl_divergence(make([[1, 2], [3, 4, 5]]), [1, 1])
+
+
+def test_lists_in_pandas_keep_the_index_and_labels_must_agree():
+    p, q = (pd.Series(array.tolist(), NAMES) for array in (P, Q))
+    for x, y in [(p, q), (p, frame(Q)), (pd.DataFrame({"hist": p}), Q), (p.astype(ARROW_LISTS), q)]:
+        assert_series_equal(fastkl.kl_divergence(x, y), labelled(P, Q))
+    np.testing.assert_array_equal(fastkl.pairwise(p, q), fastkl.pairwise(P, Q))
+    with pytest.raises(ValueError, match=r"same row labels .* row 0 is 'customer 0' in p and 'customer 4' in q"):
+        fastkl.kl_divergence(p, q[::-1])
+    p.iloc[3] = [-1.0, *P[3, 1:]]
+    with pytest.raises(ValueError, match=r"^p\[3\] .* bin 0 is -1.0; .*; p\[3\] is labelled 'customer 3'$"):
+        fastkl.kl_divergence(p, q)
 
 
 # What each library has besides
@@ -454,9 +487,16 @@ def test_an_axis_that_is_not_there():
             fastkl.entropy(value, axis=2)
 
 
-def test_a_table_of_lists():
-    with pytest.raises(ValueError, match=re.escape("p['hist'] has lists, not numbers; pass that column alone")):
-        fastkl.entropy(pa.table({"hist": fixed_size_list(P)}))
+def test_a_column_of_lists_is_no_bin():
+    columns = {"n": [1] * ROWS, "hist": P.tolist()}
+    for table, name in [
+        (pa.table(columns), "p['hist']"),
+        (pl.DataFrame(columns), "p['hist']"),
+        (pd.DataFrame(columns), "column 'hist' of p"),
+        (pd.DataFrame({"hist": P.tolist(), "more": Q.tolist()}), "column 'hist' of p"),
+    ]:
+        with pytest.raises(ValueError, match=re.escape(f"{name} has lists, not numbers; pass that column alone")):
+            fastkl.entropy(table)
 
 
 # xarray

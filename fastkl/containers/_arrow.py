@@ -1,4 +1,7 @@
-"""pyarrow: elements of list and tensor columns are histograms, and so are rows of a table; other arrays are one."""
+"""pyarrow: elements of list and tensor columns are histograms, and so are rows of a table; other arrays are one.
+
+A table may have a single column of lists.
+"""
 
 from typing import Any
 
@@ -7,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fastkl.containers._labels import Labels, spell
-from fastkl.containers._operand import Operand, check_real, place, refuse_missing, width_of
+from fastkl.containers._operand import Operand, check_real, place, refuse_lists, refuse_missing, width_of
 
 _Array = npt.NDArray[Any]
 
@@ -16,20 +19,30 @@ def read(value: Any, name: str) -> Operand | None:
     """An Array, ChunkedArray or list Scalar, in place where it has one chunk; a Table or RecordBatch as a copy."""
     if isinstance(value, pa.Table | pa.RecordBatch):
         labels = value.column_names
-        columns = [
-            _nested(_one_chunk(column), f"{name}[{spell(label)}]")
-            for label, column in zip(labels, value.columns, strict=True)
-        ]
-        for label, column in zip(labels, columns, strict=True):
+        names = [f"{name}[{spell(label)}]" for label in labels]
+        columns = [_nested(_one_chunk(column), each) for each, column in zip(names, value.columns, strict=True)]
+        if len(columns) == 1 and columns[0].ndim > 1:
+            return Operand(columns[0], (None,) * columns[0].ndim, _give)
+        for each, column in zip(names, columns, strict=True):
             if column.ndim > 1:
-                raise ValueError(f"{name}[{spell(label)}] has lists, not numbers; pass that column alone")
+                refuse_lists(each)
         return Operand(np.stack(columns).T if columns else np.empty(value.shape), (None, labels), _give)
     if isinstance(value, pa.ListScalar):
         value = value.values
     if isinstance(value, pa.Array | pa.ChunkedArray):
-        array = _nested(_one_chunk(value), name)
+        array = rows_of(value, name)
         return Operand(array, (None,) * array.ndim, _give)
     return None
+
+
+def rows_of(column: Any, name: str) -> _Array:
+    """The numbers of an Array or ChunkedArray; of lists as rows."""
+    return _nested(_one_chunk(column), name)
+
+
+def is_list(dtype: Any) -> bool:
+    """True for types whose values are lists."""
+    return bool(pa.types.is_list(dtype) or pa.types.is_large_list(dtype) or pa.types.is_fixed_size_list(dtype))
 
 
 def _one_chunk(column: Any) -> Any:

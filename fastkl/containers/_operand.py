@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +46,12 @@ class Opened(NamedTuple):
 def check_real(what: str, is_real: bool, dtype: Any, hint: str = "") -> None:
     """Raise unless the numbers are real."""
     if not is_real:
-        raise TypeError(f"{what} has dtype {dtype}; it must have a real one: floats, integers or bools{hint}")
+        raise TypeError(f"{what} has dtype {dtype}; it must have real numbers: floats, integers or bools{hint}")
+
+
+def refuse_lists(what: str) -> NoReturn:
+    """Raise for a column of lists beside other columns."""
+    raise ValueError(f"{what} has lists, not numbers; pass that column alone")
 
 
 def refuse_missing(where: str, count: int) -> None:
@@ -66,8 +71,9 @@ def width_of(name: str, shape: list[int], lengths: npt.NDArray[Any]) -> int:
     differs = lengths != lengths[0]
     if differs.any():
         i = int(np.argmax(differs))
+        found = f"{lengths[i]} bin{'' if lengths[i] == 1 else 's'}"
         raise ValueError(
-            f"{place(name, shape, i)} has {lengths[i]} bins, {place(name, shape, 0)} has {lengths[0]}; all histograms"
-            " must have the same number"
+            f"{place(name, shape, i)} has {found}, {place(name, shape, 0)} has {lengths[0]}; all histograms must have"
+            " the same number"
         )
     return int(lengths[0])
