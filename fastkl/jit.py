@@ -10,9 +10,9 @@ threads themselves::
             out[i] = fastkl.jit.kl_divergence(rows[0], rows[i])
         return out
 
-A row is a 1-D array of floats, integers or bools. The result is that of the function of the same name in `fastkl`, bit
-for bit: float32 if both rows are, else a double. Rows of float64 or float32 that are contiguous are read in place,
-others are copied first.
+A row is a 1-D array of float64, float32, integers or bools; anything else is a TypeError when the caller is compiled.
+The result is that of the function of the same name in `fastkl`, bit for bit: float32 if both rows are, else a double.
+Rows of float64 or float32 that are contiguous are read in place, others are copied first.
 
 There are no exceptions in here: the result is NaN where `fastkl` would raise, for a row with a negative, NaN or
 infinite bin, for one with a total of zero where it is normalised, and for rows that differ in length.

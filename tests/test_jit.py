@@ -93,6 +93,41 @@ def test_invalid_rows_and_rows_that_do_not_fit_are_nan():
 
 
 @pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (np.ones((2, 3)), r"p is an array\(float64, 2d, C\), and no row.*; pass the rows one at a time$"),
+        (np.ones((2, 3), "f4"), "p is an array"),
+        (np.array(1.0), "p is an array"),
+        ((1.0, 2.0), r"p is of type .*; a row is a 1-D array of float64, float32, integers or bools"),
+        (np.ones(3, "f2"), r"p is of type array\(float16"),
+        (np.ones(3, "c16"), r"p is of type array\(complex128"),
+        (1.0, "p is of type float64"),
+    ],
+)
+def test_what_is_no_row_is_a_type_error_of_one_sentence(row, message):
+    good = np.ones(3)
+    for function in (getattr(jit, name) for name in NAMES):
+        with pytest.raises(TypeError, match=f"^{message}"):
+            function(row, good)
+        with pytest.raises(TypeError, match=r"^q is"):
+            function(good, row)
+    with pytest.raises(TypeError, match=f"^{message}"):
+        jit.entropy(row)
+
+    @numba.njit
+    def caller(x):
+        return jit.psi(x, x)
+
+    with pytest.raises(TypeError, match=message):
+        caller(row)
+
+
+def test_a_list_is_no_row():
+    with pytest.raises(TypeError, match=r"^p is of type .*list"):
+        jit.kl_divergence([1.0, 2.0], [2.0, 1.0])
+
+
+@pytest.mark.parametrize(
     "options",
     [
         {},

@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import types
+from numba import typeof, types
 from numba.extending import overload
 
 from fastkl.kernels._careful import careful_pieces
@@ -22,6 +22,7 @@ from fastkl.kernels._pieces import DONE, P_TOTAL, Q_TOTAL, RECORD, STATE, TERMS,
 from fastkl.kernels._terms import bin_term, follows_chain_rule, is_in_units_of_p, wide_term
 from fastkl.kernels._wide import normal
 
+_FLOATS = (types.float64, types.float32)
 _FAR = 500
 _LOG2 = math.log(2.0)
 
@@ -31,6 +32,7 @@ def one_row(kind: Any, p: Any, q: Any, normalize: Any) -> Any:
 
     The arithmetic is single where both arrays are, and the row fits.
     """
+    _check_rows(typeof(p), typeof(q))
     return (_single_row if p.dtype == q.dtype == np.float32 else _double_row)(kind, p, q, normalize)
 
 
@@ -44,12 +46,24 @@ def contiguous(x: Any, dtype: Any) -> Any:
     return np.ascontiguousarray(x, dtype)
 
 
+def _check_rows(p, q):
+    # Of Numba's types. Python's errors pass through Numba as they are; its own it wraps in those of what else it tried.
+    for name, row in (("p", p), ("q", q)):
+        is_array = isinstance(row, types.Array)
+        if is_array and row.ndim != 1:
+            raise TypeError(f"{name} is an {row}, and no row, which is a 1-D array; pass the rows one at a time")
+        if not is_array or not (row.dtype in _FLOATS or isinstance(row.dtype, types.Integer | types.Boolean)):
+            found = f"{name} is of type {row}; a row is a 1-D array of float64, float32, integers or bools"
+            raise TypeError(f"{found}, as np.asarray(..., float) makes")
+
+
 def _are_single(p, q):
     return p.dtype == q.dtype == types.float32
 
 
 @overload(one_row)
 def _one_row(kind, p, q, normalize):
+    _check_rows(p, q)
     return _single_row if _are_single(p, q) else _double_row
 
 
