@@ -16,6 +16,7 @@ _Array = npt.NDArray[Any]
 # Points of an infinite tail, in units of the distance of the quartiles; beyond the last one nothing is looked at.
 FAR = (1e2, 1e5, 1e10, 1e30, 1e90)
 _LINE = (-math.inf, math.inf)
+MOST_TERMS = 1 << 22  # of a sum over a lattice
 # Between neighbouring quantiles of these a density is smooth enough for quadrature, however far they are apart.
 _LEVELS = np.array([1e-300, 1e-100, 1e-30, 1e-15, 1e-9, 1e-6, 1e-4, 1e-3, 0.01, 0.05, 0.2, 0.35, 0.5])
 # How far from a point that the user gave, or from an end of a support, a callable is looked at.
@@ -61,8 +62,8 @@ class Discrete:
     origin: float
     points: _Array | None  # None on a lattice
     support: tuple[float, float]  # from the origin
-    middle: Callable[[], tuple[int, int]]  # which has nearly all of the mass
-    mass_outside: Callable[[float, float], float]
+    middle: Callable[[], tuple[int, int]]  # which has nearly all of the mass, or more terms than are summed
+    mass_outside: Callable[[float, float], float | None]  # None where SciPy has but the sum of all that is inside
     parameters: Parameters
 
     def known_divergence_from(self, q: "Discrete") -> float | None:
@@ -216,18 +217,24 @@ def _discrete(name: str, frozen: Any) -> Discrete:
         return _sample(frozen, parameters)
     a, b = (float(end) for end in frozen.support())
     origin = parameters.loc - math.floor(parameters.loc)
+    import scipy.stats
 
     def middle() -> tuple[int, int]:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            ends = float(frozen.ppf(1e-3)) - origin, float(frozen.isf(1e-3)) - origin
+            low = float(frozen.ppf(1e-3))
+            # Further out SciPy may take the memory of all masses at once, and without end.
+            limit = low + MOST_TERMS + 1
+            ends = low - origin, (limit if frozen.sf(limit) > 1e-3 else float(frozen.isf(1e-3))) - origin
         if not (math.isfinite(ends[0]) and math.isfinite(ends[1])):
             raise ArithmeticError(f"SciPy finds no quantiles of {name}: {parameters.name}{frozen.args}")
         return round(max(ends[0], a - origin)), round(min(ends[1], b - origin))
 
-    def outside(left: float, right: float) -> float:
+    def outside(left: float, right: float) -> float | None:
+        if type(frozen.dist)._cdf is scipy.stats.rv_discrete._cdf:
+            return None
         with np.errstate(all="ignore"):
-            return float(frozen.cdf(left - 1 + origin)) + float(frozen.sf(right + origin))
+            return float(np.nansum([frozen.cdf(left - 1 + origin), frozen.sf(right + origin)]))
 
     return Discrete(frozen.logpmf, origin, None, (a - origin, b - origin), middle, outside, parameters)
 

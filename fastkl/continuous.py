@@ -51,7 +51,8 @@ def continuous_kl_divergence(
     method : {"auto", "quadrature"}
         "quadrature" uses no formula.
     return_error : bool
-        True to get an estimate of the absolute error as well, 0 for formulas, which are exact but for rounding.
+        True to get an estimate of the absolute error as well, 0 for formulas, which are exact but for rounding. That of
+        a sum counts what SciPy's masses lost to rounding, by what they sum to.
 
     Returns
     -------
@@ -65,7 +66,8 @@ def continuous_kl_divergence(
     ValueError
         A density that does not integrate to 1 over the support, parameters out of their range.
     ArithmeticError
-        An integral or sum that does not converge to ``rtol`` (within 4,194,304 terms).
+        An integral or sum that does not converge to ``rtol`` (within 4,194,304 terms), or whose densities or masses
+        underflow in SciPy, or have not the digits for it.
 
     References
     ----------

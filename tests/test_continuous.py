@@ -305,7 +305,9 @@ def test_far_out_nothing_underflows():
 def test_sums_of_many_terms():
     p, q = st.poisson(1e6), st.poisson(1.1e6)
     expected = continuous_kl_divergence(p, q)
-    assert continuous_kl_divergence(p, q, method="quadrature") == pytest.approx(expected, rel=1e-9)
+    value, error = continuous_kl_divergence(p, q, method="quadrature", rtol=1e-8, return_error=True)
+    assert value == pytest.approx(expected, rel=1e-9)
+    assert abs(value - expected) <= error  # SciPy's masses have lost digits
     far = continuous_kl_divergence(st.poisson(3.0), st.poisson(1e12))
     assert continuous_kl_divergence(st.poisson(3.0), st.poisson(1e7), method="quadrature") == pytest.approx(
         continuous_kl_divergence(st.poisson(3.0), st.poisson(1e7)), rel=1e-9
@@ -315,6 +317,52 @@ def test_sums_of_many_terms():
     value, error = continuous_kl_divergence(st.zipf(3.5), st.zipf(4), rtol=1e-8, return_error=True)
     assert value == pytest.approx(float(zipf), rel=1e-7)
     assert error < 1e-8 * value
+
+
+@pytest.mark.parametrize(
+    ("p", "q"),
+    [
+        (st.poisson(1e4), st.poisson(1.1e4)),
+        (st.poisson(1e9), st.poisson(1.001e9)),
+        (st.binom(10**6, 0.3), st.binom(10**6, 0.4)),
+        (st.nbinom(1e5, 0.1), st.nbinom(1e5, 0.11)),
+        (st.poisson(100), st.poisson(100.001)),
+    ],
+)
+def test_the_estimated_error_of_a_sum_is_no_less_than_the_error(p, q):
+    expected = continuous_kl_divergence(p, q)
+    value, error = continuous_kl_divergence(p, q, method="quadrature", rtol=1e-5, return_error=True)
+    assert abs(value - expected) <= error < 1e-5 * value
+    if error > 1e-15:
+        with pytest.raises(ArithmeticError, match="SciPy's masses have no more digits; pass a larger rtol"):
+            continuous_kl_divergence(p, q, method="quadrature", rtol=0.5 * error / value)
+
+
+def test_masses_that_underflow_in_scipy_are_no_infinite_divergence():
+    for q in (st.skellam(2000, 1000), st.skellam(40000, 1000)):
+        with pytest.raises(ArithmeticError, match=r"SciPy's log mass of q is -inf at -?\d+, inside the support of q"):
+            continuous_kl_divergence(st.skellam(1000, 1000), q)
+
+
+def test_sums_without_end_do_not_take_the_memory(run_python):
+    script = """
+        import resource
+        import scipy.stats as st
+        import fastkl
+
+        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+        for p, q in ((st.zipf(1.1), st.zipf(1.5)), (st.zipf(1.01), st.zipf(1.02)), (st.poisson(1e9, 1), st.zipf(3))):
+            try:
+                print(fastkl.continuous_kl_divergence(p, q, rtol=1e-3))
+            except ArithmeticError as error:
+                print(error)
+    """
+    first, second, third = run_python(script).splitlines()
+    assert first.startswith("the sum does not converge within 4,194,304 terms")
+    assert second == first
+    # -E log q - H(p), of q = k^-3 / zeta(3).
+    expected = 3 * math.log(1e9) + math.log(1.2020569031595942) - 0.5 * math.log(2 * math.pi * math.e * 1e9)
+    assert float(third) == pytest.approx(expected, rel=1e-4)
 
 
 # No formula: densities in mpmath, cut where they need it.
