@@ -279,7 +279,7 @@ def _function(name: str, log_density: Any, support: Any, points: Any) -> Continu
         x = np.asarray(x, float)
         values = np.full(x.shape, -np.inf)
         within = (x >= a) & (x <= b)
-        values[within] = of_arrays(x[within])
+        values[within] = _log_densities(name, of_arrays(x[within]), x[within].shape)
         return values
 
     of_arrays = _of_arrays(log_density, np.array([max(a, -1e3), min(b, 1e3)]))
@@ -292,5 +292,17 @@ def _of_arrays(log_density: Callable[[Any], Any], probe: _Array) -> Callable[[An
         with np.errstate(all="ignore"):
             log_density(probe)
     except (TypeError, ValueError):
-        return np.vectorize(log_density, otypes=[float])
+        return lambda x: [log_density(number) for number in x]
     return log_density
+
+
+def _log_densities(name: str, returned: Any, shape: tuple[int, ...]) -> _Array:
+    values = np.asarray(returned)
+    if values.dtype.kind not in "fiub":
+        found = f"values of type {values.dtype}" if values.dtype != object else f"a {type(returned).__name__}"
+        raise TypeError(f"{name} returned {found}; it must return the logarithms of a density, real numbers")
+    if values.shape not in ((), shape):
+        raise ValueError(
+            f"{name} returned the shape {values.shape} for points of the shape {shape}; both must be the same"
+        )
+    return values

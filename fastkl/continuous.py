@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastkl._check import check_base
+from fastkl._check import check_base, check_flag
 from fastkl._distributions import Discrete, Normals, distribution_of
 from fastkl._quadrature import integral
 from fastkl._series import series
@@ -62,9 +62,11 @@ def continuous_kl_divergence(
     Raises
     ------
     TypeError
-        What is neither a frozen distribution of one variable nor a callable; a discrete one beside a continuous one.
+        What is neither a frozen distribution of one variable nor a callable; a discrete one beside a continuous one;
+        a callable that returns no real numbers.
     ValueError
-        A density that does not integrate to 1 over the support, parameters out of their range.
+        A callable that returns another shape than that of its points, a density that does not integrate to 1 over the
+        support, parameters out of their range.
     ArithmeticError
         An integral or sum that does not converge to ``rtol`` (within 4,194,304 terms), or whose densities or masses
         underflow in SciPy, or have not the digits for it.
@@ -91,7 +93,7 @@ def continuous_kl_divergence(
     >>> round(value, 12), error < 1e-10
     (0.225791352645, True)
     """
-    factor = check_base(base)
+    factor, gives_error = check_base(base), check_flag("return_error", return_error)
     if method not in ("auto", "quadrature"):
         raise ValueError(f"method must be 'auto' or 'quadrature', not {method!r}")
     if not (isinstance(rtol, int | float | np.floating) and 1e-14 <= rtol < 1):
@@ -105,7 +107,7 @@ def continuous_kl_divergence(
     if math.isnan(value) or math.isnan(error):
         raise ArithmeticError("the divergence of p and q can't be computed: a density is NaN")
     value, error = factor * max(0.0, value), abs(factor) * error
-    return (value, error) if return_error else value
+    return (value, error) if gives_error else value
 
 
 def _divergence(p: Any, q: Any, rtol: float, may_use_formula: bool) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from fastkl import continuous_kl_divergence
 from fastkl._distributions import distribution_of
 
 INF = float("inf")
+UNIT = {"support": (0, 1)}
 mp = mpmath.mp
 
 # Pairs that have a formula; the densities in mpmath's words are those of DENSITIES.
@@ -591,6 +592,13 @@ def test_base_and_the_divergence_of_fine_histograms():
         (np.log, st.norm(), {"support": (1, 0)}, ValueError, "support must be an interval"),
         (lambda x: -x * x, st.norm(), {"support": (-9, 9)}, ValueError, "p integrates to 1.77245385 over the support"),
         (st.norm(), st.norm(), {"support": (0, 1)}, ValueError, "support is for callables"),
+        (st.norm(), st.norm(), {"return_error": "x"}, TypeError, "return_error must be True or False"),
+        (lambda x: np.zeros(3), st.norm(), UNIT, ValueError, r"p returned the shape \(3,\) for points of the shape"),
+        (st.uniform(), lambda x: np.zeros((len(x), 2)), UNIT, ValueError, r"q returned the shape \(21, 2\)"),
+        (lambda x: x * 1j, st.norm(), UNIT, TypeError, "p returned values of type complex128; it must return"),
+        (lambda x: 1j * math.sqrt(x), st.norm(), UNIT, TypeError, "p returned values of type complex128"),
+        (lambda x: "a", st.norm(), UNIT, TypeError, "p returned values of type <U1"),
+        (lambda x: None, st.norm(), UNIT, TypeError, "p returned a NoneType; it must return the logarithms"),
         (st.norm(), st.norm(), {"rtol": 0}, ValueError, "rtol must be a number"),
         (st.norm(), st.norm(), {"method": "formula"}, ValueError, "method must be 'auto' or 'quadrature'"),
         (st.norm(), st.norm(), {"base": 1}, ValueError, "base must be"),
