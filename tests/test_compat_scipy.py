@@ -484,6 +484,33 @@ def test_masked_bins_are_left_out_as_in_scipy(axis, policy, dtype):
         assert_like_scipy(compat.entropy, scipy.stats.entropy, *args, axis=axis, nan_policy=policy, **tolerance)
 
 
+CORNERS = {
+    "3": np.array([1.0, 2, 3]),
+    "3 NaN": np.array([np.nan, 1, 2]),
+    "3 only NaN": np.full(3, np.nan),
+    "2": np.array([1, 2]),
+    "4 NaN": np.array([1.0, 2, 3, np.nan], "f4"),
+    "2x3 NaN": np.array([[1.0, np.nan, 3], [3, 2, 1]]),
+    "2x3 NaN in each": np.array([[1.0, np.nan, 3], [3, 2, np.nan]]),
+    "3 masked": np.ma.array([1.0, 2, 4], mask=[1, 0, 0]),
+    "3 masked NaN": np.ma.array([np.nan, 2, 3], mask=[1, 0, 0]),
+    "3 masked beside NaN": np.ma.array([1.0, np.nan, 3], mask=[1, 0, 0]),
+    "2x3 masked": np.ma.array([[np.nan, 2, 3], [3, np.nan, 1]], mask=[[1, 0, 0], [0, 0, 0]]),
+}
+
+
+@oracle
+@pytest.mark.parametrize("name", CORNERS)
+def test_what_scipy_finds_first_nan_a_wrong_base_or_shapes_that_differ(name):
+    for other in (None, *CORNERS.values()):
+        samples = (CORNERS[name],) if other is None else (CORNERS[name], other)
+        for axis in (0, -1, None):
+            for base in (None, 2, 0, -1):
+                for policy in POLICIES:
+                    options = {"axis": axis, "base": base, "nan_policy": policy, "keepdims": base == 2}
+                    assert_like_scipy(compat.entropy, scipy.stats.entropy, *samples, **options)
+
+
 @oracle
 def test_masks_do_not_count_in_jensenshannon_as_in_scipy():
     p = np.ma.array([1.0, 2.0, 3.0], mask=[0, 1, 0])

@@ -32,6 +32,11 @@ Array = NDArray[Any]
 Axis = int | Sequence[int] | None
 NanPolicy = Literal["propagate", "omit", "raise"]
 
+# SciPy's words.
+_FOUND_NAN = "The input contains nan values"
+_BASE = "`base` must be a positive number or `None`."
+_SHAPES = "Array shapes are incompatible for broadcasting."
+
 
 def __getattr__(name: str) -> np.ufunc:
     if name not in ("rel_entr", "kl_div"):
@@ -146,21 +151,28 @@ def entropy(
     >>> entropy(pk, [1, 1, 1], axis=1)
     array([0.08720802, 0.        ])
     """
+    result: Any
     samples, masks, dtype = _as_samples(pk, qk)
     reduced = tuple(range(max(sample.ndim for sample in samples))) if axis is None else axis
+    if axis is None and not _fit([sample.size for sample in samples]):
+        result = _entropy_without_common_bins(samples, masks, base, nan_policy, dtype)
+        return np.expand_dims(result, reduced) if keepdims else result
     samples, bins = _with_one_bin_axis(samples, axis)
     dropped = None
     if masks:
         masks, _ = _with_one_bin_axis(masks, axis)
         dropped = reduce(np.logical_or, masks)
-        samples = _zeroed(samples, dropped)
+        samples = [_zeroed(s, dropped & (mask | ~np.isnan(s))) for s, mask in zip(samples, masks, strict=True)]
     if 0 in _batch_shape(samples, bins):
         result = np.empty(_batch_shape(samples, bins), _precision(dtype))
     else:
-        _check_options(base, nan_policy)
-        result = _entropies(samples, dropped, bins, nan_policy, dtype)[()]
-        if base is not None:
-            result = result / math.log(base)
+        _check_policy(nan_policy)
+        if base is not None and base <= 0:
+            result = _entropies_in_no_base(samples, bins, nan_policy, dtype)[()]
+        else:
+            result = _entropies(samples, dropped, bins, nan_policy, dtype)[()]
+            if base is not None:
+                result = result / math.log(base)
     return np.expand_dims(result, reduced) if keepdims else result
 
 
@@ -272,11 +284,42 @@ def _precision(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
     return np.float32 if dtype.kind == "f" and dtype.itemsize <= 4 else np.float64
 
 
-def _check_options(base: float | None, nan_policy: str) -> None:
+def _check_policy(nan_policy: str) -> None:
     if nan_policy not in ("propagate", "omit", "raise"):
         raise ValueError("nan_policy must be one of {'propagate', 'omit', 'raise'}.")
-    if base is not None and base <= 0:
-        raise ValueError("`base` must be a positive number or `None`.")
+
+
+def _fit(numbers: Sequence[int]) -> bool:
+    """True for numbers of bins that broadcast."""
+    return len({*numbers} - {1}) < 2
+
+
+def _entropy_without_common_bins(
+    samples: Sequence[Array], masks: Sequence[Array], base: float | None, nan_policy: str, dtype: np.dtype[Any]
+) -> np.floating[Any]:
+    """NaN where SciPy looks for a NaN before it looks at numbers of bins, else its errors."""
+    _check_policy(nan_policy)
+    masks = [mask.ravel() for mask in masks] or [np.zeros(sample.size, np.bool_) for sample in samples]
+    missing = [np.isnan(sample.ravel()) & ~mask for sample, mask in zip(samples, masks, strict=True)]
+    if any(where.any() for where in missing):
+        if nan_policy == "raise":
+            raise ValueError(_FOUND_NAN)
+        if nan_policy == "propagate":
+            return _precision(dtype)(np.nan)
+        reduce(np.logical_or, missing)  # raises, as does SciPy where it leaves out what is missing or masked
+    if any(mask.any() for mask in masks):
+        reduce(np.logical_or, masks)
+    raise ValueError(_BASE if base is not None and base <= 0 else _SHAPES)
+
+
+def _entropies_in_no_base(samples: Sequence[Array], bins: int, nan_policy: str, dtype: np.dtype[Any]) -> Array:
+    """NaN where SciPy looks at no base, as all histograms have a NaN, else its error."""
+    missing = reduce(np.logical_or, [np.isnan(sample).any(axis=bins) for sample in samples])
+    if nan_policy == "raise" and missing.any():
+        raise ValueError(_FOUND_NAN)
+    if nan_policy == "propagate" and missing.all():
+        return np.full(_batch_shape(samples, bins), np.nan, _precision(dtype))
+    raise ValueError(_BASE)
 
 
 def _with_one_bin_axis(arrays: Sequence[Array], axis: Axis) -> tuple[list[Array], int]:
@@ -286,7 +329,7 @@ def _with_one_bin_axis(arrays: Sequence[Array], axis: Axis) -> tuple[list[Array]
     try:
         shape = _common_shape(arrays)
     except ValueError as error:
-        raise ValueError("Array shapes are incompatible for broadcasting.") from error
+        raise ValueError(_SHAPES) from error
     axes = normalize_axis_tuple(axis, len(shape), "source") or tuple(range(len(shape)))
     arrays = [_with_full_axes(array, shape, axes) for array in arrays]
     if len(axes) == 1:
@@ -314,9 +357,9 @@ def _batch_shape(samples: Sequence[Array], bins: int) -> tuple[int, ...]:
     return shape[:bins] + shape[bins + 1 :]
 
 
-def _zeroed(samples: Sequence[Array], dropped: Array) -> list[Array]:
+def _zeroed(sample: Array, dropped: Array) -> Array:
     """A bin that is zero in all samples counts for nothing."""
-    return [np.where(dropped, sample.dtype.type(0), sample) for sample in samples]
+    return np.where(dropped, sample.dtype.type(0), sample)
 
 
 def _by_kernel(function: Callable[..., Any], samples: Sequence[Array], bins: int, dtype: np.dtype[Any]) -> Array:
@@ -351,10 +394,10 @@ def _invalid_entropies(rows: Sequence[Array], dropped: Array | None, nan_policy:
     """What SciPy makes of rows that are not histograms."""
     missing = reduce(np.logical_or, map(np.isnan, rows))
     if nan_policy == "raise" and missing.any():
-        raise ValueError("The input contains nan values")
+        raise ValueError(_FOUND_NAN)
     if nan_policy == "omit" and missing.any():
         dropped = missing if dropped is None else missing | dropped
-        return _entropies(_zeroed(rows, missing), dropped, 1, "propagate", dtype)
+        return _entropies([_zeroed(row, missing) for row in rows], dropped, 1, "propagate", dtype)
     result = np.full(len(missing), np.nan, _precision(dtype))
     complete = ~missing.any(axis=1)
     if dropped is None:
