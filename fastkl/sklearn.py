@@ -1,13 +1,17 @@
 """Nearest neighbours by divergence, as an estimator of scikit-learn."""
 
-from typing import Any
+from numbers import Integral, Real
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
 
+from fastkl._products import DIVERGENCES
+from fastkl._threads import available_cpus
 from fastkl.pairs import nearest
 
 _Array = npt.NDArray[Any]
@@ -21,12 +25,13 @@ class KLNeighborsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
     Parameters
     ----------
     n_neighbors : int
-        How many vote, each with the same weight.
+        How many vote, each with the same weight; at most as many as there are known ones. Those of an infinite
+        divergence do not vote, and a histogram that has no others is an error.
     divergence, alpha, pseudocount
         As in `fastkl.nearest`. The pseudo-count, 1/2 by default, is what is added to every bin: without one a histogram
         of zeros is an error, and most divergences of sparse counts are infinite.
     n_jobs : int, optional
-        The most threads to use. Default: one for each CPU.
+        The most threads to use: -1 stands for one for each CPU, -2 for one less, and so on. Default: one for each CPU.
 
     Attributes
     ----------
@@ -48,6 +53,14 @@ class KLNeighborsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
     array(['left', 'middle'], dtype='<U6')
     """
 
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "divergence": [StrOptions(set(DIVERGENCES))],
+        "alpha": [Real, None],
+        "pseudocount": [Interval(Real, 0, None, closed="left")],
+        "n_jobs": [Interval(Integral, None, -1, closed="right"), Interval(Integral, 1, None, closed="left"), None],
+    }
+
     def __init__(
         self,
         n_neighbors: int = 5,
@@ -65,6 +78,7 @@ class KLNeighborsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
 
     def fit(self, X: Any, y: Any) -> "KLNeighborsClassifier":
         """Remember the histograms, the rows of X, and their labels."""
+        self._validate_params()
         X, y = validate_data(self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
         check_non_negative(X, type(self).__name__)
         check_classification_targets(y)
@@ -78,14 +92,20 @@ class KLNeighborsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
         check_non_negative(X, type(self).__name__)
-        return nearest(X, self._rows, self.n_neighbors if n_neighbors is None else n_neighbors, **self._options())
+        return nearest(X, self._rows, self._number_of(n_neighbors), **self._options())
 
     def predict_proba(self, X: Any) -> _Array:
         """The part of the votes that each class gets."""
-        check_is_fitted(self)
-        _, indices = self.kneighbors(X, min(self.n_neighbors, len(self._labels)))
-        votes = self._labels[indices]
-        return np.stack([(votes == label).mean(1) for label in range(len(self.classes_))], 1)
+        divergences, indices = self.kneighbors(X)
+        labels, votes = self._labels[indices], np.isfinite(divergences)
+        count = votes.sum(1, keepdims=True)
+        if not count.all():
+            raise ValueError(
+                f"X[{np.argmin(count)}] has an infinite divergence from every known histogram"
+                f" ({np.count_nonzero(count == 0)} of {len(count)} have); a larger pseudocount makes them finite"
+            )
+        shares: _Array = np.stack([(votes & (labels == k)).sum(1) for k in range(len(self.classes_))], 1) / count
+        return shares
 
     def predict(self, X: Any) -> _Array:
         """The class with the most votes; of equal ones the first."""
@@ -93,9 +113,21 @@ class KLNeighborsClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         predicted: _Array = self.classes_[shares.argmax(1)]
         return predicted
 
+    def _number_of(self, n_neighbors: Any) -> int:
+        wanted, known = self.n_neighbors if n_neighbors is None else n_neighbors, len(self._labels)
+        if not isinstance(wanted, Integral):
+            raise TypeError(f"n_neighbors must be a whole number, not {wanted!r}")
+        number = int(wanted)
+        if not 1 <= number <= known:
+            raise ValueError(f"n_neighbors must be between 1 and {known}, the number of known histograms, not {number}")
+        return number
+
     def _options(self) -> dict[str, Any]:
         options = {"divergence": self.divergence, "alpha": self.alpha, "pseudocount": self.pseudocount}
-        return options | {"threads": self.n_jobs}
+        threads = self.n_jobs
+        if threads is not None and threads < 0:
+            threads = max(1, available_cpus() + 1 + threads)
+        return options | {"threads": threads}
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
