@@ -552,10 +552,10 @@ def test_in_a_forked_child_while_another_thread_computes(run_python):
     def threads_of_blas():
         return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
 
+    x = np.random.default_rng(0).random((3000, 64))
+    expected, product = fastkl.pairwise(x[:50]), x.T @ x  # Numba loads the BLAS of SciPy too
     threadpool_limits(2, user_api="blas")
     before = threads_of_blas()
-    x = np.random.default_rng(0).random((3000, 64))
-    expected, product = fastkl.pairwise(x[:50]), x.T @ x
     stop = threading.Event()
 
     def is_right():
