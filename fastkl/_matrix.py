@@ -5,12 +5,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastkl import kernels
 from fastkl._check import describe_invalid
-from fastkl._operands import as_array
+from fastkl._engine import Question, run
+from fastkl._operands import as_array, batch_of
 from fastkl._sparse import check_indices, has_sparse, in_order, is_movable
 from fastkl.containers import open_containers
 
 _Array = npt.NDArray[Any]
+_DOUBLE = np.dtype(np.float64)
+_DENSE = 1 << 16  # bins of sparse rows that are made dense together
 
 
 class Matrix:
@@ -48,6 +52,22 @@ class Matrix:
         """Some rows in contiguous double precision, the pseudo-count added."""
         rows = np.ascontiguousarray(self.rows(start, stop), np.float64)
         return rows + pseudocount if pseudocount else rows
+
+    def spread(self, pseudocount: float, normalize: bool, threads: int) -> npt.NDArray[np.float64]:
+        """The divergence of each row from the uniform one, NaN for rows that are no histograms."""
+        spread = np.empty(self.count)
+        names, uniform = [self.name, "uniform"], np.ones(self.bins)
+        step = max(1, _DENSE // max(self.bins, 1)) if self.is_sparse else max(self.count, 1)
+        for start in range(0, self.count, step):
+            part = slice(start, min(start + step, self.count))
+            batch = batch_of(names, [self.rows(part.start, part.stop), uniform])
+            question = Question(kernels.KL(), True, pseudocount, 1.0)
+            found, has_invalid = run(batch, question, _DOUBLE, threads)
+            if has_invalid and not normalize:  # rows of total zero are histograms then
+                as_they_are, _ = run(batch, question._replace(normalize=False), _DOUBLE, threads)
+                found[np.isnan(found) & ~np.isnan(as_they_are)] = 0.0
+            spread[part] = found
+        return spread
 
     def describe_invalid(self, is_invalid: npt.NDArray[np.bool_]) -> str:
         """What is wrong with the first of the rows that are no histograms."""

@@ -97,8 +97,8 @@ def plan_of(divergence: str, alpha: float | None, normalize: bool) -> Plan:
         return plan._replace(terms=()) if divergence in ("js", "cross_entropy") and not normalize else plan
     if alpha == 1.0:
         return _KL
-    if alpha == 0.0 and divergence == "alpha":
-        return _PLANS["reverse_kl"]
+    if alpha == 0.0 and divergence == "alpha":  # the product of the reverse one, the term of its own function
+        return _PLANS["reverse_kl"]._replace(kind=alpha_of(alpha), is_exchanged=False)
     terms = ((alpha, 1.0 - alpha),) if normalize and alpha != 0.0 and abs(alpha) < 64.0 else ()
     if divergence == "alpha":
         return Plan(alpha_of(alpha), run, False, terms, alpha)

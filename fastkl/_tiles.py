@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastkl import kernels
-from fastkl._engine import Question, run
+from fastkl._engine import Question
 from fastkl._matrix import Matrix
 from fastkl._operands import batch_of
 from fastkl._products import Plan, Product, Side
@@ -57,8 +56,9 @@ class Tiles:
 
     def __init__(self, x: Matrix, y: Matrix, ask: Ask, threads: int) -> None:
         self.x, self.y, self.ask, self.threads = x, y, ask, threads
-        self.x_spread = self._spread(x)
-        self.y_spread = self.x_spread if y is x else self._spread(y)
+        rows = ask.question.pseudocount, ask.question.normalize, threads
+        self.x_spread = x.spread(*rows)
+        self.y_spread = self.x_spread if y is x else y.spread(*rows)
         self.product = self._product(ask.precision)
         # For tiles of which single precision leaves too much.
         self.finer = self._product(_DOUBLE) if self.product and self.product.precision == _SINGLE else None
@@ -78,22 +78,6 @@ class Tiles:
         if ask.method == "auto" and product.least(ask.rtol) == math.inf:
             return None if product.precision == _DOUBLE else self._product(_DOUBLE)
         return product
-
-    def _spread(self, matrix: Matrix) -> npt.NDArray[np.float64]:
-        # The divergence of each row from the uniform one, NaN for rows that are no histograms.
-        spread = np.empty(matrix.count)
-        names, uniform = [matrix.name, "uniform"], np.ones(matrix.bins)
-        step = max(1, _READ // max(matrix.bins, 1)) if matrix.is_sparse else max(matrix.count, 1)
-        for start in range(0, matrix.count, step):
-            part = slice(start, min(start + step, matrix.count))
-            batch = batch_of(names, [matrix.rows(part.start, part.stop), uniform])
-            question = Question(kernels.KL(), True, self.ask.question.pseudocount, 1.0)
-            found, has_invalid = run(batch, question, _DOUBLE, self.threads)
-            if has_invalid and not self.ask.question.normalize:  # rows of total zero are histograms then
-                as_they_are, _ = run(batch, question._replace(normalize=False), _DOUBLE, self.threads)
-                found[np.isnan(found) & ~np.isnan(as_they_are)] = 0.0
-            spread[part] = found
-        return spread
 
     def blocks(self) -> list[slice]:
         """The rows of x, block by block."""

@@ -1,6 +1,7 @@
 """Fits of families of distributions to histograms, by either direction of the divergence."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -13,8 +14,7 @@ from fastkl._products import plan_of
 from fastkl._threads import available_cpus
 from fastkl._tiles import parts
 from fastkl.containers import open_containers
-from fastkl.fitting._axis import axis_of
-from fastkl.fitting._candidates import spread_of
+from fastkl.fitting._axis import Axis, axis_of
 from fastkl.fitting._families import family_of
 from fastkl.fitting._grid import Moments, grid_of
 from fastkl.fitting._result import Fit
@@ -142,13 +142,14 @@ def fit(
     keeps_surface = _check.check_flag("surface", surface)
     if not isinstance(minima, int | np.integer) or isinstance(minima, bool) or minima < 1:
         raise ValueError(f"minima must be a whole number >= 1, not {minima!r}")
-    order = _order(objective)
+    divergence, alpha = _divergence_of(objective)
     workers = available_cpus() if threads is None else int(threads)
     matrix, shape = _open(p)
     if _is_table(family):
-        return _fit_table(
-            matrix, shape, family, objective, order, int(minima), pseudocount, on_invalid, keeps_surface, workers, shown
-        )
+        if keeps_surface:
+            raise ValueError("a table of candidates has no surface; pairwise gives all divergences")
+        options = {"on_invalid": on_invalid, "threads": workers, "progress": shown}
+        return _fit_table(matrix, shape, family, objective, int(minima), pseudocount, options)
     axis = axis_of(edges, points)
     if axis.bins != matrix.bins:
         needed = f"{matrix.bins + 1} edges" if axis.is_edges else f"{matrix.bins} points"
@@ -156,22 +157,20 @@ def fit(
             f"p has {matrix.bins} bins and {axis.name} has {len(axis.values)} numbers; there must be {needed}"
         )
     which, frozen = family_of(family)
-    moments = _survey(matrix, axis, pseudocount, on_invalid)
+    spread = matrix.spread(pseudocount, True, workers)
+    if on_invalid == "raise" and np.isnan(spread).any():
+        raise ValueError(matrix.describe_invalid(np.isnan(spread)))
+    moments = partial(_moments, matrix, axis, pseudocount, ~np.isnan(spread))
     searched = grid_of(which, grid, frozen | dict(fixed or {}), axis, moments)
-    plan = plan_of("alpha", order, True)
-    found = run(matrix, pseudocount, axis, searched, plan, int(minima), refines, keeps_surface, workers, shown)
+    plan = plan_of(divergence, alpha, True)
+    found = run(matrix, pseudocount, spread, axis, searched, plan, int(minima), refines, keeps_surface, workers, shown)
     shaped = (*shape, minima) if minima > 1 else shape
-
-    def as_batch(array: npt.NDArray[Any]) -> Any:
-        array = array.reshape(shaped)
-        return array if array.ndim else array[()]
-
     values = dict(zip(which.names, found.values, strict=True))
     return Fit(
-        {name: as_batch(values[name]) for name in searched.names},
-        as_batch(found.divergence),
-        as_batch(found.grid_index),
-        as_batch(found.converged),
+        {name: _shaped(values[name], shaped) for name in searched.names},
+        _shaped(found.divergence, shaped),
+        _shaped(found.grid_index, shaped),
+        _shaped(found.converged, shaped),
         objective,
         which.name,
         searched.fixed,
@@ -185,13 +184,21 @@ def fit(
     )
 
 
-def _order(objective: Any) -> float:
+def _shaped(array: npt.NDArray[Any], shape: tuple[int, ...]) -> Any:
+    array = array.reshape(shape)
+    return array if array.ndim else array[()]
+
+
+def _divergence_of(objective: Any) -> tuple[str, float | None]:
+    """The divergence of pairs that is minimised, and its order."""
     if isinstance(objective, str):
         _check.check_option("objective", objective, ("forward", "reverse"))
-        return 1.0 if objective == "forward" else 0.0
+        return ("kl" if objective == "forward" else "reverse_kl"), None
     if isinstance(objective, bool) or not isinstance(objective, int | float | np.number) or not 0 <= objective <= 1:
         raise ValueError(f"objective must be 'forward', 'reverse' or a number between 0 and 1, not {objective!r}")
-    return float(objective)
+    if objective in (0, 1):  # which have the terms of the directions
+        return ("kl" if objective == 1 else "reverse_kl"), None
+    return "alpha", float(objective)
 
 
 def _open(p: Any) -> tuple[Matrix, tuple[int, ...]]:
@@ -209,16 +216,11 @@ def _is_table(family: Any) -> bool:
     return not isinstance(family, str) and not hasattr(family, "dist") and np.ndim(family) == 2
 
 
-def _survey(matrix: Matrix, axis: Any, pseudocount: float, on_invalid: str) -> Moments:
-    """The moments of the histograms, once they are found to be such."""
+def _moments(matrix: Matrix, axis: Axis, pseudocount: float, is_valid: npt.NDArray[np.bool_]) -> Moments:
+    """The moments of the histograms."""
     moments = Moments(axis)
-    spread = np.empty(matrix.count)
     for part in parts(0, matrix.count, max(1, _READ // max(matrix.bins, 1))):
-        rows = matrix.doubles(part.start, part.stop, pseudocount)
-        spread[part] = spread_of(rows)
-        moments.add(rows[~np.isnan(spread[part])])
-    if on_invalid == "raise" and np.isnan(spread).any():
-        raise ValueError(matrix.describe_invalid(np.isnan(spread)))
+        moments.add(matrix.doubles(part.start, part.stop, pseudocount)[is_valid[part]])
     return moments
 
 
@@ -227,36 +229,34 @@ def _fit_table(
     shape: tuple[int, ...],
     family: Any,
     objective: Any,
-    order: float,
     minima: int,
     pseudocount: float,
-    on_invalid: OnInvalid,
-    keeps_surface: bool,
-    threads: int,
-    shown: bool,
+    options: dict[str, Any],
 ) -> Fit:
     """The nearest of a table of candidates."""
-    if keeps_surface:
-        raise ValueError("a table of candidates has no surface; pairwise gives all divergences")
     table = Matrix("family", open_containers({"family": family}, -1, None).arrays[0])
     if table.bins != matrix.bins:
         raise ValueError(f"family has {table.bins} bins, p has {matrix.bins}; numbers of bins must agree")
     if minima > table.count:
         raise ValueError(f"minima must be at most the {table.count} candidates of the table, not {minima}")
-    divergence, alpha = {1.0: ("kl", None), 0.0: ("reverse_kl", None)}.get(order, ("alpha", order))
-    found, index = nearest(
-        matrix.values, table.values, minima, divergence=divergence, alpha=alpha, pseudocount=pseudocount,  # type: ignore[arg-type]
-        on_invalid=on_invalid, threads=threads, progress=shown, dtype=np.float64,
-    )  # fmt: skip
+    divergence, alpha = _divergence_of(objective)
+    options = options | {"divergence": divergence, "alpha": alpha, "pseudocount": pseudocount, "dtype": np.float64}
+    found, index = nearest(matrix.values, table.values, minima, **options)
     is_found = np.isfinite(found)
-    index = np.where(is_found, index, -1)
     shaped = (*shape, minima) if minima > 1 else shape
-    found, index, number = (
-        found.reshape(shaped),
-        index.reshape(shaped),
-        np.where(is_found, index.reshape(found.shape), np.nan),
-    )
     return Fit(
-        {"candidate": number.reshape(shaped)}, found, index, np.zeros(shaped, np.bool_), objective, "table", {},
-        {"candidate": np.arange(table.count)}, None, minima, None, table, matrix, pseudocount,
-    )  # fmt: skip
+        {"candidate": _shaped(np.where(is_found, index, np.nan), shaped)},
+        _shaped(found, shaped),
+        _shaped(np.where(is_found, index, -1), shaped),
+        _shaped(np.zeros(found.shape, np.bool_), shaped),
+        objective,
+        "table",
+        {},
+        {"candidate": np.arange(table.count)},
+        None,
+        minima,
+        None,
+        table,
+        matrix,
+        pseudocount,
+    )

@@ -15,7 +15,6 @@ from fastkl._pairwise import fill
 from fastkl._products import DIVERGENCES, ORDERED, plan_of
 from fastkl._threads import available_cpus
 from fastkl._tiles import Ask, Tiles
-from fastkl.powers import alpha_of
 
 _Array = npt.NDArray[Any]
 Divergence = Literal["kl", "reverse_kl", "jeffreys", "js", "cross_entropy", "renyi", "alpha"]
@@ -236,8 +235,6 @@ def tiles_of(
     pseudocount = _check.check_pseudocount(pseudocount)
     order = _order(divergence, alpha)
     plan = plan_of(divergence, order, _check.check_flag("normalize", normalize))
-    if divergence == "alpha" and order == 0.0:  # the bits of the function, whose term is its own
-        plan = plan._replace(kind=alpha_of(order), is_exchanged=False)
     if method == "blas" and not plan.terms:
         raise ValueError(f"there is no product that gives {divergence} so; method must be 'auto' or 'direct'")
     result = result_dtype_of([np.empty(0, x.dtype), np.empty(0, y.dtype)], dtype)

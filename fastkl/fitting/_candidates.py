@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastkl import kernels
-from fastkl._engine import Question, run, run_logits
+from fastkl._engine import Question, run_logits
 from fastkl._operands import batch_of
 from fastkl._products import Plan
 from fastkl._threads import for_each_chunk
@@ -84,10 +84,3 @@ def _with_tail(plan: Plan, found: _Array, p: npt.NDArray[Any], logs: _Array, sha
         left_out = np.where((shares == 0.0) & (p > 0), np.exp(a * log_p + (1.0 - a) * logs), 0.0).sum(1)
     mended: _Array = found - left_out / (a * (1.0 - a))
     return mended
-
-
-def spread_of(p: npt.NDArray[Any]) -> _Array:
-    """The divergence of each row from the uniform one; NaN for rows that are no histograms."""
-    uniform = np.ones(p.shape[1])
-    question = Question(kernels.KL(), True, 0.0, 1.0)
-    return run(batch_of(["p", "uniform"], [p, uniform]), question, _DOUBLE, 1)[0]

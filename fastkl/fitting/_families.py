@@ -19,6 +19,10 @@ from fastkl.fitting._masses import log_masses
 
 _Array = npt.NDArray[np.float64]
 Values = dict[str, _Array]
+_ACCEPTED = (
+    "it must be the name of a distribution of scipy.stats, 'norm_mixture', a distribution itself, frozen or not, or a"
+    " table of candidate histograms"
+)
 
 
 class Parameter(NamedTuple):
@@ -66,7 +70,6 @@ class Family:
         if not (self.is_discrete or is_mixture):
             self.parameters.append(Parameter("scale", low=0.0))
         self.names = tuple(parameter.name for parameter in self.parameters)
-        self.shapes = tuple(names)
 
     def log_masses(self, axis: Axis, values: _Array) -> _Array:
         """Logarithms of the shares of the bins, a row for each column of parameters; NaN where there is none."""
@@ -135,10 +138,7 @@ def family_of(given: Any) -> tuple[Family, dict[str, float]]:
     if isinstance(given, str):
         dist = norm_mixture if given == "norm_mixture" else getattr(scipy.stats, given, None)
         if not _is_distribution(dist):
-            raise ValueError(
-                f"family {given!r} is not known; it must be the name of a distribution of scipy.stats, 'norm_mixture',"
-                " a distribution itself, frozen or not, or a table of candidate histograms"
-            )
+            raise ValueError(f"family {given!r} is not known; {_ACCEPTED}")
         return Family(dist), {}
     if _is_distribution(given):
         return Family(given), {}
@@ -146,10 +146,7 @@ def family_of(given: Any) -> tuple[Family, dict[str, float]]:
         family = Family(given.dist)
         fixed = dict(zip(family.names, given.args, strict=False)) | given.kwds
         return family, fixed
-    raise TypeError(
-        f"family is a {type(given).__name__}; it must be the name of a distribution of scipy.stats, 'norm_mixture',"
-        " a distribution itself, frozen or not, or a table of candidate histograms"
-    )
+    raise TypeError(f"family is a {type(given).__name__}; {_ACCEPTED}")
 
 
 def _is_distribution(given: Any) -> bool:

@@ -1,7 +1,7 @@
 """The product grid of a family's parameters: the user's, or one that the histograms suggest."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -50,13 +50,17 @@ class Grid:
 
 
 def grid_of(
-    family: Family, given: Mapping[str, Any] | None, fixed: Mapping[str, Any], axis: Axis, moments: "Moments"
+    family: Family,
+    given: Mapping[str, Any] | None,
+    fixed: Mapping[str, Any],
+    axis: Axis,
+    moments: Callable[[], "Moments"],
 ) -> Grid:
-    """The grid that the user gives, or the default one."""
+    """The grid that the user gives, or the default one, for which the moments of the histograms are asked."""
     _check_names("fixed", fixed, family)
     held = {name: _number(f"fixed[{name!r}]", value) for name, value in fixed.items()}
     if given is None:
-        axes = _default(family, held, axis, moments)
+        axes = _default(family, held, axis, moments())
     else:
         if not isinstance(given, Mapping):
             raise TypeError(f"grid is a {type(given).__name__}; it must be a dict of arrays, or None")
@@ -143,11 +147,11 @@ class Moments:
     def add(self, rows: _Array) -> None:
         """Look at some histograms; those that are none are left out."""
         with np.errstate(all="ignore"):
-            totals = rows.sum(1)
-            rows = rows[(totals > 0) & np.isfinite(totals)]
-            if not len(rows):
+            totals = rows.sum(1, keepdims=True)
+            is_good = ((totals > 0) & np.isfinite(totals))[:, 0]
+            if not is_good.any():
                 return
-            shares = rows / rows.sum(1, keepdims=True)
+            shares = rows[is_good] / totals[is_good]
             mean = shares @ self.x
             deviation = np.sqrt(np.maximum(shares @ (self.x * self.x) - mean * mean, 0.0))
         self.least_mean, self.most_mean = min(self.least_mean, mean.min()), max(self.most_mean, mean.max())

@@ -116,8 +116,6 @@ class Fit:
                 f"there is no fit at index {place}: its divergence is {np.asarray(self.divergence)[place]}"
             )
         values = {name: float(np.asarray(array)[place]) for name, array in self.params.items()} | self.fixed
-        if self._source.shapes and self._source.is_discrete:
-            values |= {"loc": values["loc"]}
         return self._source.dist(**values)
 
     def _place(self, index: int | tuple[int, ...], minimum: int) -> tuple[int, ...]:

@@ -32,6 +32,7 @@ class Fits(NamedTuple):
 def run(
     p: Matrix,
     pseudocount: float,
+    spread: _Array,
     axis: Axis,
     grid: Grid,
     plan: Plan,
@@ -41,8 +42,8 @@ def run(
     threads: int,
     shown: bool,
 ) -> Fits:
-    """Fit all histograms."""
-    search = Search(p, pseudocount, plan, Candidates(grid, axis, threads), threads)
+    """Fit all histograms, of which ``spread`` tells which are some: it is NaN for the others."""
+    search = Search(p, pseudocount, spread, plan, Candidates(grid, axis, threads), threads)
     has_one_minimum = False
     form = None
     if not plan.is_exchanged and plan.order is None and not keeps_surface:
@@ -74,7 +75,7 @@ def run(
         exact = found.divergences
         if refines and len(index):
             moved, reached = refine(grid.family, grid.names, axis, plan, block.p[found.rows], values)
-            moved = _in_order(grid, moved)
+            moved = _smaller_mean_first(grid, moved)
             after = divergences(plan, block.p[found.rows], grid.family.log_masses(axis, moved))
             is_lower = after <= exact * (1 + 1e-12) + 1e-300
             values, exact = np.where(is_lower, moved, values), np.where(is_lower, after, exact)
@@ -94,7 +95,7 @@ def run(
     return fits
 
 
-def _in_order(grid: Grid, values: _Array) -> _Array:
+def _smaller_mean_first(grid: Grid, values: _Array) -> _Array:
     """Mixtures with the component of the smaller mean first, where both have one grid."""
     if not grid.has_mirror_images:
         return values

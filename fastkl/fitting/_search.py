@@ -19,7 +19,7 @@ from fastkl._products import Plan
 from fastkl._progress import Progress
 from fastkl._threads import for_each_chunk
 from fastkl._tiles import parts
-from fastkl.fitting._candidates import Candidates, divergences, spread_of
+from fastkl.fitting._candidates import Candidates, divergences
 from fastkl.fitting._families import Exponential
 from fastkl.fitting._surfaces import ByProduct, ByStatistics, Surface, Surfaces
 
@@ -45,8 +45,11 @@ class Found(NamedTuple):
 class Search:
     """A search for the candidates nearest to the rows of a matrix."""
 
-    def __init__(self, p: Matrix, pseudocount: float, plan: Plan, candidates: Candidates, threads: int) -> None:
-        self.p, self.pseudocount, self.plan, self.candidates, self.threads = p, pseudocount, plan, candidates, threads
+    def __init__(
+        self, p: Matrix, pseudocount: float, spread: _Array, plan: Plan, candidates: Candidates, threads: int
+    ) -> None:
+        self.p, self.pseudocount, self.spread = p, pseudocount, spread
+        self.plan, self.candidates, self.threads = plan, candidates, threads
 
     def rows(self, part: slice) -> _Array:
         """Some histograms in double precision."""
@@ -70,19 +73,25 @@ class Search:
         blocks = parts(0, self.p.count, rows)
         with one_blas_thread(), Progress(label, self.p.count, shown) as progress:
             if len(panels) == 1:
-                surfaces.prepare(panels[0])
+                self._run_at_once(surfaces, blocks, finish, progress)
+            else:
+                for start in range(0, len(blocks), self.threads):
+                    self._run_in_panels(surfaces, blocks[start : start + self.threads], finish, progress)
 
-            def work(k: int) -> None:
-                block = Block(self, surfaces, blocks[k])
-                block.fill(panels[0])
-                finish(block)
-                progress.advance(block.count)
+    def _run_at_once(
+        self, surfaces: Surfaces, parts: list[slice], finish: Callable[["Block"], None], progress: Progress
+    ) -> None:
+        # Each thread goes its own way: all candidates are ready.
+        (panel,) = surfaces.panels()
+        surfaces.prepare(panel)
 
-            if len(panels) == 1:
-                for_each_chunk(work, len(blocks), self.threads)
-                return
-            for start in range(0, len(blocks), self.threads):
-                self._run_in_panels(surfaces, blocks[start : start + self.threads], finish, progress)
+        def work(k: int) -> None:
+            block = Block(self, surfaces, parts[k])
+            block.fill(panel)
+            finish(block)
+            progress.advance(block.count)
+
+        for_each_chunk(work, len(parts), self.threads)
 
     def _run_in_panels(
         self, surfaces: Surfaces, parts: list[slice], finish: Callable[["Block"], None], progress: Progress
@@ -108,7 +117,7 @@ class Block:
         self.search, self.surfaces, self.part = search, surfaces, part
         self.count = part.stop - part.start
         self.p = search.rows(part)
-        self.spread = spread_of(self.p)
+        self.spread = search.spread[part]
         values = np.empty((self.count, search.candidates.count), surfaces.precision)
         self.surface = Surface(values, np.zeros(self.count))
 
@@ -153,25 +162,12 @@ class Block:
         for row in np.flatnonzero(counts > _ROOM):
             more = np.flatnonzero(values[row] <= cutoffs[row])
             rows, few = np.append(rows, np.full(len(more), row)), np.append(few, more)
-        if self.surfaces.precision == _SINGLE:
-            lost = np.flatnonzero((counts == 0) & ~np.isnan(self.spread))
-            if len(lost):
-                found = self._contenders_in_double(lost)
-                rows, few = np.append(rows, found[0]), np.append(few, found[1])
+        if self.surfaces.has_deep:
+            every = np.arange(self.search.candidates.count)
+            for row in np.flatnonzero((counts == 0) & ~np.isnan(self.spread)):
+                exact = self.exactly(np.full(len(every), row), every)
+                rows, few = np.append(rows, row), np.append(few, np.argmin(exact))
         return rows, few
-
-    def _contenders_in_double(self, lost: _Index) -> tuple[_Index, _Index]:
-        # In single precision logarithms that are too low count as those of zero.
-        rows, index = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-        if not getattr(self.surfaces, "has_deep", False):
-            return rows[0], index[0]
-        every = np.arange(self.search.candidates.count)
-        for row in lost:
-            exact = self.exactly(np.full(len(every), row), every)
-            if np.isfinite(exact.min(initial=np.inf)):
-                rows.append(np.array([row]))
-                index.append(np.array([np.argmin(exact)]))
-        return np.concatenate(rows), np.concatenate(index)
 
     def _minima(self, most: int) -> tuple[_Index, _Index]:
         shape = self.search.candidates.grid.shape

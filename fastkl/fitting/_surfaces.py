@@ -31,6 +31,7 @@ class Surfaces(Protocol):
     error: float
     precision: np.dtype[Any]
     values_together: int  # of surfaces that one thread has at a time
+    has_deep: bool  # whether logarithms of candidates are so low that they count as those of zero
 
     def panels(self) -> list[slice]:
         """The candidates, so many together as the memory holds."""
@@ -95,17 +96,15 @@ class ByProduct:
 class ByStatistics:
     """By a few statistics, in which the log density is linear: forward divergences at points."""
 
-    precision, values_together = _DOUBLE, 1 << 18
+    precision, values_together, has_deep = _DOUBLE, 1 << 18, False
 
     def __init__(self, form: Exponential, threads: int) -> None:
-        self.form, self.threads = form, threads
         self.is_inside = form.base > -np.inf
-        self.base = np.where(self.is_inside, form.base, 0.0)
         count = form.natural.shape[1]
         self.error = (len(form.statistics) + 32) * float(np.finfo(float).eps) / 2
         self.totals = np.empty(count)
         statistics = np.ascontiguousarray(form.statistics[:, self.is_inside])
-        natural, base = np.ascontiguousarray(form.natural), self.base[self.is_inside]
+        natural, base = form.natural, form.base[self.is_inside]
         chunks = parts(0, count, max(1, _READ // max(statistics.shape[1], 1)))
 
         def fill(k: int) -> None:
@@ -118,7 +117,8 @@ class ByStatistics:
         self.factors = np.zeros((3, count))
         self.factors[: len(natural)], self.factors[2] = -natural, self.totals
         self.columns = np.zeros((3, len(form.base)))
-        self.columns[: len(natural)], self.columns[2] = np.where(self.is_inside, form.statistics, 0.0), self.base
+        self.columns[: len(natural)], self.columns[2] = form.statistics, form.base
+        self.columns[:, ~self.is_inside] = 0.0
 
     def panels(self) -> list[slice]:
         """All candidates together: they are a few numbers each."""

@@ -15,7 +15,7 @@ def take(tile, first, values, indices, counts, thresholds, error, doubts, roundi
     """
     for i in range(len(tile)):
         row, count = tile[i], counts[i]
-        cutoff = _cutoff(thresholds[i], error, doubts[i], rounding, least, most)
+        cutoff = cutoff_of(thresholds[i], error, doubts[i], rounding, least, most)
         for start in range(0, len(row), _STEP):
             part = row[start : start + _STEP]
             found = 0
@@ -41,7 +41,7 @@ def make_room(values, indices, counts, thresholds, k, limit, error, doubts, roun
         count = counts[i]
         if count > limit:
             thresholds[i] = min(thresholds[i], np.partition(values[i, :count], k - 1)[k - 1])
-            cutoff = _cutoff(thresholds[i], error, doubts[i], rounding, least, most)
+            cutoff = cutoff_of(thresholds[i], error, doubts[i], rounding, least, most)
             kept = 0
             for c in range(count):
                 if values[i, c] <= cutoff:
@@ -52,7 +52,7 @@ def make_room(values, indices, counts, thresholds, k, limit, error, doubts, roun
 
 
 @inline
-def _cutoff(value, error, doubt, rounding, least, most):
+def cutoff_of(value, error, doubt, rounding, least, most):
     # Above it d stands for more than ``value`` does, which may be negative, and both are not equal when rounded.
     if value == np.inf:
         return value

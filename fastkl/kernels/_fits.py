@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from fastkl.kernels._candidates import cutoff_of
 from fastkl.kernels._exp import exp
 from fastkl.kernels._factors import hole_and_least
 from fastkl.kernels._jit import entry, inline
@@ -22,7 +23,7 @@ def normalize_logs(rows):
     terms = np.empty(_BLOCK)
     for i in range(len(rows)):
         row = rows[i]
-        most = _largest(row, 0.0)
+        most = _largest(row)
         if not abs(most) < np.inf:
             row[:] = np.nan
             continue
@@ -32,26 +33,24 @@ def normalize_logs(rows):
 
 
 @inline
-def _largest(row, zero):
+def _largest(row):
     # NaN counts as -inf.
     most = order(-np.inf)
     for j in range(len(row)):
         most = max(most, order(row[j] if row[j] > -np.inf else -np.inf))
-    return ordered(zero, most)
+    return ordered(0.0, most)
 
 
 @inline
 def _log_of_sum(row, most, terms):
     # log of the sum of exponentials of a row; ``terms`` is room for them.
+    total = 0.0
     for start in range(0, len(row), _BLOCK):
         part = row[start : start + _BLOCK]
         term = terms[: len(part)]
         for j in range(len(part)):
             term[j] = exp(part[j] - most)
-        if start == 0:
-            total = scan(term)[0]
-        else:
-            total += scan(term)[0]
+        total += scan(term)[0]
     return most + np.log(total)
 
 
@@ -75,23 +74,23 @@ def share_factors(zero, logs, unit_log, out, spread):
     Shares below LEAST are raised to it, so that the hole of a zero shows; those that are no normal numbers are 0.
     """
     _, least = hole_and_least(zero)
+    terms = np.empty(_BLOCK)
     for i in range(len(logs)):
         row, factor = logs[i], out[i]
         if np.isnan(row[0]):
             factor[:], spread[i] = zero, np.nan
             continue
         total = 0.0
-        for start in range(0, len(row), _STEP):
-            part = row[start : start + _STEP]
-            sums = np.zeros(_STEP)
+        for start in range(0, len(row), _BLOCK):
+            part, shares = row[start : start + _BLOCK], factor[start : start + _BLOCK]
+            term = terms[: len(part)]
             for j in range(len(part)):
                 share = exp(part[j]) if part[j] > LEAST_LOG else 0.0
-                sums[j] = share * (part[j] + unit_log) if share > 0.0 else 0.0
+                term[j] = share * (part[j] + unit_log) if share > 0.0 else 0.0
                 y = type(zero)(share)
                 y = y if y > least else least
-                factor[start + j] = y if share > 0.0 else zero
-            for j in range(len(part)):
-                total += sums[j]
+                shares[j] = y if share > 0.0 else zero
+            total += scan(term)[0]
         spread[i] = max(total, 0.0)
 
 
@@ -129,8 +128,7 @@ def find_lowest(values, error, doubts, cutoffs, indices, counts):
         smallest = np.float64(_smallest(row, row[0]))
         cutoffs[i], count = -np.inf, 0
         if smallest < np.inf:
-            most = smallest + error * (2.0 * abs(smallest) + doubts[i]) / (1.0 - 2.0 * error)
-            cutoffs[i] = most + error * (2.0 * abs(most) + doubts[i]) / (1.0 - 2.0 * error)
+            cutoffs[i] = cutoff_of(smallest, error, doubts[i], 0.0, 0.0, np.inf)
             count = _list_up_to(row, cutoffs[i], indices[i])
         counts[i] = count
 
@@ -227,7 +225,7 @@ def log_totals(statistics, base, natural, totals):
             factor, statistic = natural[s, row], statistics[s]
             for j in range(len(exponents)):
                 exponents[j] += factor * statistic[j]
-        most = _largest(exponents, 0.0)
+        most = _largest(exponents)
         totals[row] = _log_of_sum(exponents, most, terms) if abs(most) < np.inf else np.nan
 
 
