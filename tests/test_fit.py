@@ -232,6 +232,19 @@ def test_ties_go_to_the_smaller_index():
     assert found.grid_index == 2
 
 
+def test_equal_candidates_that_are_more_than_are_listed_at_once():
+    # Forward fits at points go by moments, panel by panel of the candidates; fits with a surface do not.
+    grid = {"loc": np.repeat(LOC, 60), "scale": SCALE}
+    p = histograms(5, 22, seed=4)
+    p[3, 2] = np.nan
+    options = {"points": POINTS, "grid": grid, "refine": False, "on_invalid": "nan"}
+    found, kept = fastkl.fit(p, **options), fastkl.fit(p, surface=True, **options)
+    np.testing.assert_array_equal(found.grid_index, kept.grid_index)
+    np.testing.assert_array_equal(found.divergence, kept.divergence)
+    assert (found.grid_index[[0, 1, 2, 4]] // len(SCALE) % 60 == 0).all()
+    assert found.grid_index[3] == -1
+
+
 def test_local_minima_of_the_grid():
     p = histograms(5, 22, 8) ** 3
     loc, scale = np.linspace(0, 11, 45), np.geomspace(0.3, 3, 9)

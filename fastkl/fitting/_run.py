@@ -44,11 +44,9 @@ def run(
 ) -> Fits:
     """Fit all histograms, of which ``spread`` tells which are some: it is NaN for the others."""
     search = Search(p, pseudocount, spread, plan, Candidates(grid, axis, threads), threads)
-    has_one_minimum = False
-    form = None
-    if not plan.is_exchanged and plan.order is None and not keeps_surface:
+    form = None  # where it is there it has one minimum: the forward divergence is convex in natural parameters
+    if not (plan.is_exchanged or plan.order is not None or keeps_surface or minima > 1):
         form = grid.family.exponential(axis, grid.named())
-        has_one_minimum = form is not None  # the forward divergence is convex in natural parameters
     count = p.count
     fits = Fits(
         np.full((len(grid.family.names), count, minima), np.nan),
@@ -65,7 +63,7 @@ def run(
             found = block.minima(4 * minima + _STARTS if refines else minima)
         else:
             found = block.lowest()
-            if refines and not has_one_minimum:
+            if refines and form is None:
                 found = block.with_rivals(found, _STARTS)
         _write(block, found)
 

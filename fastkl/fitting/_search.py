@@ -21,7 +21,7 @@ from fastkl._threads import for_each_chunk
 from fastkl._tiles import parts
 from fastkl.fitting._candidates import Candidates, divergences
 from fastkl.fitting._families import Exponential
-from fastkl.fitting._surfaces import ByProduct, ByStatistics, Surface, Surfaces
+from fastkl.fitting._surfaces import ByProduct, ByStatistics, Surfaces
 
 _Array = npt.NDArray[np.float64]
 _Index = npt.NDArray[np.int64]
@@ -29,7 +29,6 @@ _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 _RESIDENT = 1 << 25  # numbers in the factors of candidates that stay in memory; of more, a panel at a time
 _MOST_ROWS = 256  # histograms of a block
 _HELD = 1 << 24  # values of surfaces that a thread has where candidates come in panels
-_ROOM = 32  # candidates of a histogram that may be nearest
 _RTOL = 1e-9  # of a surface that is kept
 _PAIRS = 1 << 17  # bins of pairs that are computed together
 
@@ -56,7 +55,7 @@ class Search:
         return self.p.doubles(part.start, part.stop, self.pseudocount)
 
     def surfaces(self, form: Exponential | None, in_double: bool) -> Surfaces:
-        """What computes surfaces: few statistics, if there are such, or a product.
+        """What computes surfaces: few statistics, if there are such and one minimum is asked for, or a product.
 
         Single precision tells which candidates may be the nearest; not where there are other minima.
         """
@@ -118,8 +117,7 @@ class Block:
         self.count = part.stop - part.start
         self.p = search.rows(part)
         self.spread = search.spread[part]
-        values = np.empty((self.count, search.candidates.count), surfaces.precision)
-        self.surface = Surface(values, np.zeros(self.count))
+        self.surface = surfaces.blank(self.count)
 
     def fill(self, panel: slice) -> None:
         """Compute the divergences from some candidates."""
@@ -153,18 +151,10 @@ class Block:
         return _in_order(*(np.concatenate(both) for both in zip(lowest, rivals, strict=True)))
 
     def _contenders(self) -> tuple[_Index, _Index]:
-        values, doubts = self.surface
-        cutoffs = np.empty(self.count)
-        index, counts = np.empty((self.count, _ROOM), np.int64), np.empty(self.count, np.int64)
-        kernels.find_lowest(values, self.surfaces.error, doubts, cutoffs, index, counts)
-        places = np.nonzero(np.arange(_ROOM) < np.where(counts <= _ROOM, counts, 0)[:, None])
-        rows, few = places[0], index[places]
-        for row in np.flatnonzero(counts > _ROOM):
-            more = np.flatnonzero(values[row] <= cutoffs[row])
-            rows, few = np.append(rows, np.full(len(more), row)), np.append(few, more)
+        rows, few = self.surfaces.contenders(self.surface)
         if self.surfaces.has_deep:
             every = np.arange(self.search.candidates.count)
-            for row in np.flatnonzero((counts == 0) & ~np.isnan(self.spread)):
+            for row in np.setdiff1d(np.flatnonzero(~np.isnan(self.spread)), rows):
                 exact = self.exactly(np.full(len(every), row), every)
                 rows, few = np.append(rows, row), np.append(few, np.argmin(exact))
         return rows, few

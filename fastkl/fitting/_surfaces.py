@@ -1,5 +1,6 @@
 """Divergences of some histograms from all candidates: nearly exact, with a bound of what they are wrong by."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -13,13 +14,15 @@ from fastkl.fitting._candidates import Candidates
 from fastkl.fitting._families import Exponential
 
 _Array = npt.NDArray[Any]
+_Index = npt.NDArray[np.int64]
 _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 _DEEP = -(2.0**18)  # logarithms below this may be taken for those of zero in single precision
 _READ = 1 << 15  # bins of candidates that are made factors together
+_ROOM = 32  # candidates of a histogram that may be nearest
 
 
 class Surface(NamedTuple):
-    """Values that stand for divergences D, each within error (2 D + doubt of its row)."""
+    """Values that stand for divergences D, or tell them, each within error (2 D + doubt of its row)."""
 
     values: _Array
     doubts: npt.NDArray[np.float64]
@@ -29,9 +32,11 @@ class Surfaces(Protocol):
     """What computes surfaces, panel by panel of the candidates."""
 
     error: float
-    precision: np.dtype[Any]
     values_together: int  # of surfaces that one thread has at a time
     has_deep: bool  # whether logarithms of candidates are so low that they count as those of zero
+
+    def blank(self, count: int) -> Surface:
+        """Room for the divergences of so many histograms."""
 
     def panels(self) -> list[slice]:
         """The candidates, so many together as the memory holds."""
@@ -41,6 +46,9 @@ class Surfaces(Protocol):
 
     def fill(self, p: npt.NDArray[np.float64], spread: npt.NDArray[np.float64], surface: Surface, panel: slice) -> None:
         """Write the divergences of rows of p from the candidates that are ready to their place in a surface."""
+
+    def contenders(self, surface: Surface) -> tuple[_Index, _Index]:
+        """Rows, and numbers of candidates that may be the nearest to them as far as the bound of the errors tells."""
 
 
 class ByProduct:
@@ -54,6 +62,10 @@ class ByProduct:
         self.candidates, self.most = candidates, max(TILE, most // max(candidates.bins, 1))
         self.has_deep = False
         self._side: Side | None = None
+
+    def blank(self, count: int) -> Surface:
+        """All values."""
+        return Surface(np.empty((count, self.candidates.count), self.precision), np.zeros(count))
 
     def panels(self) -> list[slice]:
         """The candidates, so many together as the memory holds."""
@@ -92,49 +104,88 @@ class ByProduct:
                 : len(p), : part.stop - part.start
             ]
 
+    def contenders(self, surface: Surface) -> tuple[_Index, _Index]:
+        """Rows, and numbers of candidates that may be the nearest to them as far as the bound of the errors tells."""
+        values, doubts = surface
+        found = _Contenders(len(values))
+        kernels.find_lowest(values, self.error, doubts, found.cutoffs, found.numbers, found.counts)
+        return found.listed(lambda row: values[row])
+
 
 class ByStatistics:
-    """By a few statistics, in which the log density is linear: forward divergences at points."""
+    """By a few statistics, in which the log density is linear: forward divergences at points.
 
-    precision, values_together, has_deep = _DOUBLE, 1 << 18, False
+    A surface holds the histograms' moments alone, from which all of its values follow.
+    """
+
+    values_together, has_deep = 1 << 24, False
 
     def __init__(self, form: Exponential, threads: int) -> None:
         self.is_inside = form.base > -np.inf
         count = form.natural.shape[1]
         self.error = (len(form.statistics) + 32) * float(np.finfo(float).eps) / 2
-        self.totals = np.empty(count)
+        totals = np.empty(count)
         statistics = np.ascontiguousarray(form.statistics[:, self.is_inside])
         natural, base = form.natural, form.base[self.is_inside]
         chunks = parts(0, count, max(1, _READ // max(statistics.shape[1], 1)))
 
         def fill(k: int) -> None:
-            kernels.log_totals(statistics, base, np.ascontiguousarray(natural[:, chunks[k]]), self.totals[chunks[k]])
+            kernels.log_totals(statistics, base, np.ascontiguousarray(natural[:, chunks[k]]), totals[chunks[k]])
 
         for_each_chunk(fill, len(chunks), threads)
         largest = np.abs(statistics).max(1, initial=0.0)
-        self.doubt = float((largest @ np.abs(natural) + np.abs(self.totals)).max() + np.abs(base).max(initial=0.0))
+        self.doubt = float((largest @ np.abs(natural) + np.abs(totals)).max() + np.abs(base).max(initial=0.0))
         # Two statistics at most, what they add up to, and the base.
-        self.factors = np.zeros((3, count))
-        self.factors[: len(natural)], self.factors[2] = -natural, self.totals
+        self.factors = np.zeros((3, -(-count // kernels.LANES) * kernels.LANES))
+        self.factors[: len(natural), :count], self.factors[2, :count] = -natural, totals
+        self.factors[2, count:] = np.inf
         self.columns = np.zeros((3, len(form.base)))
         self.columns[: len(natural)], self.columns[2] = form.statistics, form.base
         self.columns[:, ~self.is_inside] = 0.0
 
+    def blank(self, count: int) -> Surface:
+        """Two moments, and what is known without them."""
+        return Surface(np.empty((count, 3)), np.zeros(count))
+
     def panels(self) -> list[slice]:
         """All candidates together: they are a few numbers each."""
-        return [slice(0, len(self.totals))]
+        return [slice(0, self.factors.shape[1])]
 
     def prepare(self, panel: slice) -> None:
         """Nothing is left to do."""
 
     def fill(self, p: npt.NDArray[np.float64], spread: npt.NDArray[np.float64], surface: Surface, panel: slice) -> None:
-        """Write the divergences of rows of p from all candidates."""
+        """Write the moments of rows of p."""
         with np.errstate(all="ignore"):
             shares = p / p.sum(1, keepdims=True)
-            moments = shares @ self.columns.T
+            surface.values[:] = shares @ self.columns.T
             entropy = spread - np.log(p.shape[1])
             outside = (shares[:, ~self.is_inside] > 0).any(1)
-        known = entropy - moments[:, 2]
-        known[outside] = np.inf
-        kernels.linear_values(moments, self.factors, known, surface.values)
+        surface.values[:, 2] = np.where(outside, np.inf, entropy - surface.values[:, 2])
         surface.doubts[:] = self.doubt + np.abs(entropy) + 2.0 * np.log(p.shape[1])
+
+    def contenders(self, surface: Surface) -> tuple[_Index, _Index]:
+        """Rows, and numbers of candidates that may be the nearest to them as far as the bound of the errors tells."""
+        moments, known = surface.values[:, :2], np.ascontiguousarray(surface.values[:, 2])
+        found = _Contenders(len(moments))
+        kernels.find_lowest_linear(
+            moments, known, self.factors, self.error, surface.doubts, found.cutoffs, found.numbers, found.counts
+        )
+        return found.listed(lambda row: known[row] + (self.factors[2] + moments[row] @ self.factors[:2]))
+
+
+class _Contenders:
+    """What is listed of each row: the largest value, which candidates have no larger one, and how many they are."""
+
+    def __init__(self, rows: int) -> None:
+        self.cutoffs, self.counts = np.empty(rows), np.empty(rows, np.int64)
+        self.numbers = np.empty((rows, _ROOM), np.int64)
+
+    def listed(self, values_of: Callable[[Any], _Array]) -> tuple[_Index, _Index]:
+        """Rows and numbers; the values of rows that have more than there was room for are looked at again."""
+        places = np.nonzero(np.arange(_ROOM) < np.where(self.counts <= _ROOM, self.counts, 0)[:, None])
+        rows, numbers = places[0], self.numbers[places]
+        for row in np.flatnonzero(self.counts > _ROOM):
+            more = np.flatnonzero(values_of(row) <= self.cutoffs[row])
+            rows, numbers = np.append(rows, np.full(len(more), row)), np.append(numbers, more)
+        return rows, numbers

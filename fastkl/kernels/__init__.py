@@ -11,6 +11,7 @@
     _candidates  the smallest of a row, tile by tile
     _normal  masses of normal distributions   _newton  which of them is nearest
     _fits    candidates of a fit as factors, and the lowest of a surface
+    _linear  the same where a few moments tell all
        |                                     |
     _piece   one piece: read, check, total, sum its terms
        |
@@ -27,15 +28,14 @@ from fastkl.kernels._factors import add_terms, differences, find_below, log_shar
 from fastkl.kernels._fits import (
     find_lowest,
     find_minima,
-    linear_values,
     log_factors,
-    log_totals,
     normalize_logs,
     power_factors,
     share_factors,
     shares_of_logs,
 )
 from fastkl.kernels._jit import entry
+from fastkl.kernels._linear import LANES, find_lowest_linear, log_totals
 from fastkl.kernels._load import STAGER
 from fastkl.kernels._logits import LARGEST_LOGIT, LOGIT_RECORD, join_logit_pieces, logit_pieces
 from fastkl.kernels._logratio import HUGE_32, TINY_32
@@ -69,6 +69,7 @@ __all__ = [
     "HUGE_32",
     "JS",
     "KL",
+    "LANES",
     "LARGEST_LOGIT",
     "LOGIT_RECORD",
     "ONLY_TOTALS",
@@ -98,6 +99,7 @@ __all__ = [
     "entry",
     "find_below",
     "find_lowest",
+    "find_lowest_linear",
     "find_minima",
     "fit_normals",
     "follows_chain_rule",
@@ -105,7 +107,6 @@ __all__ = [
     "join_logit_pieces",
     "join_pieces",
     "join_totals",
-    "linear_values",
     "log_factors",
     "log_normal_densities",
     "log_normal_masses",

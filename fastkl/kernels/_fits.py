@@ -23,17 +23,17 @@ def normalize_logs(rows):
     terms = np.empty(_BLOCK)
     for i in range(len(rows)):
         row = rows[i]
-        most = _largest(row)
+        most = largest(row)
         if not abs(most) < np.inf:
             row[:] = np.nan
             continue
-        log_total = _log_of_sum(row, most, terms)
+        log_total = log_of_sum(row, most, terms)
         for j in range(len(row)):
             row[j] -= log_total
 
 
 @inline
-def _largest(row):
+def largest(row):
     # NaN counts as -inf.
     most = order(-np.inf)
     for j in range(len(row)):
@@ -42,7 +42,7 @@ def _largest(row):
 
 
 @inline
-def _log_of_sum(row, most, terms):
+def log_of_sum(row, most, terms):
     # log of the sum of exponentials of a row; ``terms`` is room for them.
     total = 0.0
     for start in range(0, len(row), _BLOCK):
@@ -125,17 +125,17 @@ def find_lowest(values, error, doubts, cutoffs, indices, counts):
     """
     for i in range(len(values)):
         row = values[i]
-        smallest = np.float64(_smallest(row, row[0]))
+        least = np.float64(smallest(row, row[0]))
         cutoffs[i], count = -np.inf, 0
-        if smallest < np.inf:
-            cutoffs[i] = cutoff_of(smallest, error, doubts[i], 0.0, 0.0, np.inf)
-            count = _list_up_to(row, cutoffs[i], indices[i])
+        if least < np.inf:
+            cutoffs[i] = cutoff_of(least, error, doubts[i], 0.0, 0.0, np.inf)
+            count = list_up_to(row, 0, cutoffs[i], indices[i], 0)
         counts[i] = count
 
 
 @inline
-def _list_up_to(row, cutoff, indices):
-    count = 0
+def list_up_to(row, first, cutoff, indices, count):
+    # List the places, counted from ``first``, of values up to a cutoff, after ``count`` that are listed already.
     for start in range(0, len(row), _STEP):
         part = row[start : start + _STEP]
         found = 0
@@ -145,13 +145,13 @@ def _list_up_to(row, cutoff, indices):
             for j in range(len(part)):
                 if part[j] <= cutoff:
                     if count < len(indices):
-                        indices[count] = start + j
+                        indices[count] = first + start + j
                     count += 1
     return count
 
 
 @inline
-def _smallest(row, zero):
+def smallest(row, zero):
     # NaN counts as inf.
     infinity = type(zero)(np.inf)
     least = order(infinity)
@@ -212,30 +212,3 @@ def _is_minimum(row, place, shape, neighbours, rise):
     for d in range(len(shape)):
         flat += rises[d] == 0 and shape[d] > 1
     return flat == 0
-
-
-@entry
-def log_totals(statistics, base, natural, totals):
-    """Write the logarithms of the sums over points of exp(natural . statistics + base), for each candidate."""
-    exponents, terms = np.empty(len(base)), np.empty(_BLOCK)
-    for row in range(len(totals)):
-        for j in range(len(exponents)):
-            exponents[j] = base[j] + natural[0, row] * statistics[0, j]
-        for s in range(1, len(statistics)):
-            factor, statistic = natural[s, row], statistics[s]
-            for j in range(len(exponents)):
-                exponents[j] += factor * statistic[j]
-        most = _largest(exponents)
-        totals[row] = _log_of_sum(exponents, most, terms) if abs(most) < np.inf else np.nan
-
-
-@entry
-def linear_values(moments, factors, known, values):
-    """Write known_i + moments_i . factors_g, for the histograms i and candidates g; of one moment or two."""
-    for start in range(0, values.shape[1], _BLOCK):
-        stop = min(start + _BLOCK, values.shape[1])
-        first, second, addend = factors[0, start:stop], factors[1, start:stop], factors[2, start:stop]
-        for i in range(len(values)):
-            row, a, b, c = values[i, start:stop], moments[i, 0], moments[i, 1], known[i]
-            for j in range(len(row)):
-                row[j] = ((c + addend[j]) + a * first[j]) + b * second[j]
