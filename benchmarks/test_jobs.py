@@ -10,9 +10,7 @@ import pytest
 
 from fastkl._threads import available_cpus
 from fastkl.bench.jobs import SUITES
-from fastkl.bench.pairs import PairsCase
 from fastkl.bench.peers import Unsuitable
-from fastkl.bench.truth import Truth
 
 _SCALE = float(os.environ.get("FASTKL_BENCH_SCALE", "0.1"))
 _CONTESTS = [
@@ -32,7 +30,7 @@ def _case_of(job):
 @lru_cache(maxsize=2)
 def _changed(case, change):
     changed = change(case)
-    return changed, changed.truth() if isinstance(changed, PairsCase) else Truth(changed).error_of
+    return changed, changed.truth()
 
 
 # Imports of the peers, and what they say of each other's versions, are no concern of ours.

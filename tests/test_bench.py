@@ -79,7 +79,7 @@ def test_cpu_time_of_other_processes_is_told_from_our_own() -> None:
         assert 0 < disturbed <= 1
 
 
-@pytest.mark.parametrize(("suite", "scale"), [("divergences", "5e-4"), ("pairs", "0.006")])
+@pytest.mark.parametrize(("suite", "scale"), [("divergences", "5e-4"), ("pairs", "0.006"), ("fits", "1e-3")])
 def test_the_other_suites_run(
     suite: str, scale: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,11 +2,11 @@
 
 ::
 
-    jobs      the table of what is measured        peers    who can do it; pairs, the same of all pairs
+    jobs      the table of what is measured        peers    who can do it; pairs, fits: the same of those
     measure   runs a job, memory in a new process  floor    the least possible time
     rounds    times calls in turn                  case     the question and the true answer
     report    prints what was measured             machine  where it was measured
-    data      seeded arrays, only ever added to
+    data      seeded arrays, only ever added to    html     the page that shows the figures
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastkl.bench.jobs import Job
+    from fastkl.bench.job import Job
 
 __all__ = ["add_arguments", "run"]
 
@@ -38,6 +38,8 @@ examples:
   fastkl bench --suite pairs                 all pairs and nearest rows, beside the bare product of matrices
   fastkl bench --json here.json              all jobs, the figures kept, after each job those so far
   fastkl bench --readme here.json            the table in README.md from such figures
+  fastkl bench --html page                   all jobs, and a page of tables and charts, to open in a browser
+  fastkl bench --html page --from a.json b.json   that page from such figures
 
 The jobs hold up to 6 GB of arrays at a time; --scale 0.1 needs a tenth of that.
 """
@@ -55,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--suite",
         default="rows",
-        help="rows (default); divergences: others than KL, logits, sparse rows; pairs: all pairs, nearest rows",
+        help="rows (default); divergences: others than KL, logits, sparse rows; pairs: all pairs, nearest rows; fits",
     )
     add("--jobs", default="*", metavar="PATTERN", help="only jobs whose names match")
     add("--quick", action="store_true", help="a quarter of the data and of the time")
@@ -64,7 +66,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--threads", type=count, metavar="N", help="the most threads to use (default: all CPUs)")
     add("--large", action="store_true", help="follow the growth of batches to 10^9 bins, which takes 12 GB")
     add("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
-    add("--force", action="store_true", help="replace FILE if it exists")
+    add("--html", type=Path, metavar="DIR", help="also make a page of the figures, a folder with an index.html")
+    add(
+        "--from",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        dest="figures",
+        help="measure nothing: the page of these figures",
+    )
+    add("--force", action="store_true", help="replace FILE, or the page in DIR, if it exists")
     add("--readme", type=Path, metavar="FILE", help="measure nothing: put the figures of FILE into ./README.md")
 
 
@@ -73,8 +84,11 @@ def run(args: argparse.Namespace) -> int:
     if args.readme:
         _update_readme(args.readme, Path("README.md"))
         return 0
+    if args.figures:
+        _make_page(args)
+        return 0
     from fastkl._threads import available_cpus
-    from fastkl.bench import report
+    from fastkl.bench import html, report
     from fastkl.bench.machine import describe
     from fastkl.bench.measure import Settings, measure
     from fastkl.cli._results import check_target
@@ -82,6 +96,8 @@ def run(args: argparse.Namespace) -> int:
     jobs = _chosen(args.suite, args.jobs)
     if args.json:
         check_target(args.json, args.force, inputs=[])
+    if args.html:
+        html.check_folder(args.html, args.force)
     scale, seconds = (0.25, 0.35) if args.quick else (1.0, 1.5)
     settings = Settings(args.scale or scale, args.seconds or seconds, args.threads or available_cpus(), args.large)
     session: dict[str, Any] = {
@@ -97,9 +113,11 @@ def run(args: argparse.Namespace) -> int:
         result = measure(job, settings).as_dict()
         session["jobs"].append(result)
         print(f"\n{report.text_of(result)}", flush=True)
+        force = args.force or len(session["jobs"]) > 1  # else ours, written after the job before
         if args.json:
-            is_ours = len(session["jobs"]) > 1  # written after the job before
-            _write(args.json, json.dumps(session, indent=1, allow_nan=False), args.force or is_ours)
+            _write(args.json, json.dumps(session, indent=1, allow_nan=False), force)
+        if args.html:
+            html.write_page([session], args.html, force)
     if missed := report.missed(session["jobs"]):
         print("\ntargets of the project that were missed:", *missed, sep="\n  ")
     return 0
@@ -115,6 +133,16 @@ def _chosen(suite: str, pattern: str) -> "Sequence[Job]":
     if not jobs:
         raise UsageError(f"no job is called {pattern}; there are {', '.join(job.name for job in SUITES[suite])}")
     return jobs
+
+
+def _make_page(args: argparse.Namespace) -> None:
+    from fastkl.bench import html
+    from fastkl.cli._command import UsageError
+
+    if not args.html:
+        raise UsageError("--from needs --html DIR, where the page goes")
+    html.write_page([html.read_session(path) for path in args.figures], args.html, args.force)
+    print(args.html / "index.html")
 
 
 def _update_readme(figures: Path, readme: Path) -> None:

@@ -1,10 +1,13 @@
 """What a contestant is asked to compute."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
+
+from fastkl.bench.truth import Truth
 
 _Array = npt.NDArray[Any]
 
@@ -43,6 +46,14 @@ class Case:
         if self.items <= items:
             return self
         return replace(self, p=self._head_of(self.p, items), q=self._head_of(self.q, items))
+
+    def truth(self) -> Callable[[Any], float | None]:
+        """What tells the largest relative error of an answer, of a sample of it."""
+        return Truth(self).error_of
+
+    def figures(self, nanoseconds: Mapping[str, float]) -> dict[str, float]:
+        """Numbers of a kind of its own that follow from the times, per bin, of contestants by name."""
+        return {}
 
     def _head_of(self, array: _Array, items: int) -> _Array:
         if self.is_sparse:

@@ -4,6 +4,7 @@ Functions here are only ever added, never changed: a stored timing means somethi
 made again.
 """
 
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -145,3 +146,27 @@ def sparse_against_one(rows: int, bins: int, dtype: str) -> tuple[Any, _Array]:
     values = generator.integers(1, 1001, (rows, stored)).astype(dtype)
     pointers = np.arange(0, values.size + 1, stored, dtype=np.int64)
     return csr_array((values.ravel(), places.ravel(), pointers), shape=(rows, bins)), positive(1, bins, dtype, 16)[0]
+
+
+def two_modes(rows: int, bins: int, dtype: str) -> tuple[_Array, _Array]:
+    """Histograms of two normal modes of random weights, places and widths, with 1e-9 in each bin; and their edges."""
+    return _fill_two_modes(np.empty((rows, bins), dtype))
+
+
+def two_modes_mapped(rows: int, bins: int, dtype: str) -> tuple[_Array, _Array]:
+    """The same in a temporary file, mapped."""
+    with tempfile.TemporaryFile() as file:
+        return _fill_two_modes(np.memmap(file, dtype, "w+", shape=(rows, bins)))
+
+
+def _fill_two_modes(p: _Array) -> tuple[_Array, _Array]:
+    edges = np.linspace(-8.0, 18.0, p.shape[1] + 1)
+    x = 0.5 * (edges[:-1] + edges[1:])
+    generator, chunk = np.random.default_rng(21), 1 << 12
+    for start in range(0, len(p), chunk):
+        part = p[start : start + chunk]
+        numbers = generator.uniform([-2.0, 4.0, 0.2, 0.5, 0.5], [2.0, 10.0, 0.8, 1.5, 1.5], (chunk, 5))[: len(part)]
+        first, gap, weight, *widths = (column[:, None] for column in numbers.T)
+        modes = [np.exp(-0.5 * ((x - loc) / s) ** 2) / s for loc, s in zip((first, first + gap), widths, strict=True)]
+        part[:] = weight * modes[0] + (1 - weight) * modes[1] + 1e-9
+    return p, edges

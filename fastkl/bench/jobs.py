@@ -1,15 +1,25 @@
 """The one table of jobs: it feeds ``fastkl bench``, the tests in ``benchmarks/`` and the table in the README."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastkl.bench import data
 from fastkl.bench.case import Case
+from fastkl.bench.fits import (
+    FASTKL_FITS,
+    FASTKL_TABLE,
+    GRID_PRODUCT,
+    SCIPY_LOOP,
+    SCIPY_TABLE,
+    FitsCase,
+    grid_alone,
+)
+from fastkl.bench.job import Job, Target
 from fastkl.bench.pairs import (
     BY_HAND,
     CDIST_CALLABLE,
@@ -39,50 +49,6 @@ from fastkl.bench.peers import (
 )
 
 _Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What a figure must be: "a / b" is a's time over b's time, other names are the measurement's own."""
-
-    figure: str
-    bound: float
-    aim: float | None = None
-    at_most: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One thing to measure. ``scales`` says what shrinks when the job is run at a part of its size."""
-
-    name: str
-    about: str
-    rows: int
-    bins: int
-    dtype: str
-    make: Callable[[int, int, str], tuple[_Array, _Array]]
-    normalize: bool
-    targets: tuple[Target, ...] = ()
-    peers: tuple[Peer, ...] = KL
-    axis: int = -1
-    has_zeros: bool = False
-    scales: Literal["rows", "bins", "nothing"] = "rows"
-    unit: Literal["bin", "call"] = "bin"
-    measured: Literal["time", "memory", "growth"] = "time"
-    divergence: str = "kl"
-    form: Callable[..., Case] = Case
-    reference: str = SCIPY.name  # whose time is given as a multiple of fastkl's
-
-    def scaled(self, scale: float) -> "Job":
-        """The same job on a part of the data."""
-        if self.scales == "nothing" or scale == 1:
-            return self
-        return replace(self, **{self.scales: max(1, round(getattr(self, self.scales) * scale))})
-
-    def case(self, threads: int) -> Case:
-        """The job's data, made anew."""
-        p, q = self.make(self.rows, self.bins, self.dtype)
-        return self.form(p, q, threads, self.normalize, self.axis, self.has_zeros, self.divergence)
 
 
 def _on_one_thread(case: Case) -> Case:
@@ -304,4 +270,75 @@ PAIRS = (
     ),
 )  # fmt: skip
 
-SUITES = {"rows": ROWS, "divergences": DIVERGENCES, "pairs": PAIRS}
+
+def _fits(
+    name: str,
+    about: str,
+    rows: int,
+    targets: tuple[Target, ...],
+    peers: tuple[Peer, ...] = (GRID_PRODUCT, FASTKL_FITS, SCIPY_LOOP),
+    make: Callable[[int, int, str], tuple[_Array, _Array]] = data.two_modes,
+    **options: Any,
+) -> Job:
+    job = {"measured": "time", "scales": "rows", "reference": GRID_PRODUCT.name}
+    given: dict[str, Any] = {key: options.pop(key, default) for key, default in job.items()}
+    form = partial(FitsCase, **options)
+    return Job(name, about, rows, 256, "float64", make, True, targets, peers, form=form, **given)
+
+
+def _tables(family: str, least: float) -> Job:
+    targets = (Target(f"{SCIPY_TABLE.name} / fastkl", least),)
+    peers = (FASTKL_TABLE, FASTKL_TABLE.on("1 thread", _on_one_thread), SCIPY_TABLE)
+    about = f"the masses of 8192 {family} distributions in 256 bins"
+    name = f"fits-table-{family}"
+    return _fits(name, about, 1, targets, peers, scales="nothing", reference=SCIPY_TABLE.name, family=family)
+
+
+_GRID = f"{GRID_PRODUCT.name} / fastkl"
+_LOOP = f"{SCIPY_LOOP.name} / fastkl"
+_FIT_ERROR = Target("error of fastkl", 1e-12, at_most=True)
+_BEYOND_GRID = "us of a core for each refined fit, beyond the grid"
+
+FITS = (
+    _fits(
+        "fits-reverse", "normal distributions fitted to two modes by the reverse divergence, edges", 2000,
+        (Target(_LOOP, 250), Target(_GRID, 0.7), _FIT_ERROR), objective="reverse",
+    ),
+    _fits(
+        "fits-forward", "the same by the forward divergence", 2000,
+        (Target(_LOOP, 250), Target(_GRID, 0.7), _FIT_ERROR), objective="forward",
+    ),
+    _fits(
+        "fits-forward-points", "the same with densities at points", 2000, (Target(_GRID, 10), _FIT_ERROR),
+        objective="forward", is_edges=False,
+    ),
+    _fits(
+        "fits-alpha", "the same by the alpha-divergence of order 0.7, edges", 2000, (Target(_GRID, 0.7), _FIT_ERROR),
+        (GRID_PRODUCT, FASTKL_FITS), objective=0.7,
+    ),
+    *(
+        _fits(
+            f"fits-refined-{objective}", f"{objective} fits, refined after the grid", 100_000,
+            (Target(_BEYOND_GRID, 20, at_most=True),), (FASTKL_FITS, FASTKL_FITS.on("grid alone", grid_alone)),
+            objective=objective, refines=True, reference=f"{FASTKL_FITS.name}, grid alone",
+        )
+        for objective in ("reverse", "forward")
+    ),
+    _tables("norm", 5),
+    _tables("gamma", 1),
+    _tables("t", 1),
+    _fits(
+        "fits-memory", "fits by both divergences, from a file", 1_000_000,
+        (
+            Target("MB beyond inputs and output, by tracemalloc", 2000, at_most=True),
+            Target("MB beyond inputs and output, of the process", 2000, at_most=True),
+        ),
+        (FASTKL_FITS,), data.two_modes_mapped, measured="memory", objective="both",
+    ),
+    _fits(
+        "fits-volume", "fits by both divergences, from a file", 1_000_000, (Target(_LOOP, 250),),
+        (FASTKL_FITS, SCIPY_LOOP), data.two_modes_mapped, reference=SCIPY_LOOP.name, objective="both",
+    ),
+)  # fmt: skip
+
+SUITES = {"rows": ROWS, "divergences": DIVERGENCES, "pairs": PAIRS, "fits": FITS}

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from fastkl.bench.case import Case
-from fastkl.bench.jobs import Job
+from fastkl.bench.job import Job
 from fastkl.bench.machine import Others
-from fastkl.bench.pairs import PairsCase
 from fastkl.bench.peers import FASTKL, FLOOR, Peer, Unsuitable
+from fastkl.bench.report import duration
 from fastkl.bench.rounds import Runner, paired_ratio, play, runner_of
-from fastkl.bench.truth import Truth
+
+_LONG = 20  # seconds of a job that are worth a word
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ def _time(job: Job, settings: Settings, result: Result) -> _Values:
             continue
         if peer.rtol is not None:
             if case not in truths:
-                truths[case] = case.truth() if isinstance(case, PairsCase) else Truth(case).error_of
+                truths[case] = case.truth()
             row.error = truths[case](answer)
             if row.error == math.inf:  # which JSON can't say
                 row.error, row.note = None, "not 0 or not finite where the divergence is, or the reverse"
@@ -147,9 +148,14 @@ def _time(job: Job, settings: Settings, result: Result) -> _Values:
             _fill(row, runner)
             row.floor_ratio = _ratio(runners.get(FLOOR.name), runner)
             row.scipy_ratio = _ratio(runners.get(job.reference), runner)
+            if job.unit == "bin" and (seconds := statistics.median(runner.times.values()) * whole.items / 1e9) > _LONG:
+                row.note = f"{row.note}; all take {duration(seconds)}".lstrip("; ")
     fastkl = runners[FASTKL.name].times.values()
     values: _Values = {"fastkl, us per call": (statistics.median(fastkl) / 1e3, min(fastkl) / 1e3)}
     values |= {f"error of {row.name}": (row.error, None) for row in result.lines}
+    medians, best = ({name: pick(r.times.values()) for name, r in runners.items()} for pick in (statistics.median, min))
+    at_best = whole.figures(best)
+    values |= {name: (value, at_best[name]) for name, value in whole.figures(medians).items()}
     for target in job.targets:
         above, _, below = target.figure.partition(" / ")
         if above in runners and below in runners:

@@ -94,7 +94,7 @@ def _fastkl(case: Case, **options: Any) -> Call:
     return lambda: fastkl.pairwise(p, q, **options)
 
 
-def _on_threads(threads: int, call: Call) -> Call:
+def on_threads(threads: int, call: Call) -> Call:
     """The BLAS held to as many threads as fastkl has."""
     from threadpoolctl import ThreadpoolController
 
@@ -111,7 +111,7 @@ def _product(case: Case) -> Call:
     assert isinstance(case, PairsCase)
     p, q = case.p, case.q
     if not case.k:
-        return _on_threads(case.threads, lambda: p @ q.T)
+        return on_threads(case.threads, lambda: p @ q.T)
     slab = np.empty((min(_SLAB, len(p)), len(q)), p.dtype)
 
     def call() -> Any:
@@ -120,7 +120,7 @@ def _product(case: Case) -> Call:
             np.matmul(part, q.T, out=slab[: len(part)])
         return slab
 
-    return _on_threads(case.threads, call)
+    return on_threads(case.threads, call)
 
 
 def _two_products(case: Case) -> Call:
@@ -136,7 +136,7 @@ def _by_hand(case: Case) -> Call:
         p, q = (x / x.sum(1, keepdims=True) for x in (case.p, case.q))
         return (p * np.log(p)).sum(1)[:, None] - p @ np.log(q).T
 
-    return _on_threads(case.threads, call)
+    return on_threads(case.threads, call)
 
 
 def _cdist(metric: Any) -> Callable[[Case], Call]:

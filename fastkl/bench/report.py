@@ -74,6 +74,14 @@ def is_reached(figure: dict[str, Any]) -> bool:
     return value is None or (value <= bound if figure["at_most"] else value >= bound)
 
 
+def duration(seconds: float) -> str:
+    """A time in the unit that a person would say it in."""
+    for unit, size, next_size in (("s", 1, 120), ("minutes", 60, 7200), ("hours", 3600, 172_800)):
+        if seconds < next_size:
+            return f"{seconds / size:,.0f} {unit}"
+    return f"{seconds / 86_400:,.0f} days"
+
+
 def _number(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 

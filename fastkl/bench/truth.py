@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from fastkl.bench.case import Case
+if TYPE_CHECKING:
+    from fastkl.bench.case import Case
 
 _Array = npt.NDArray[Any]
 _Real = np.longdouble
@@ -23,7 +24,7 @@ _SPARSE_ROWS = 20
 class Truth:
     """The divergences of a sample of a case's rows, in extended precision where this machine has it."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: "Case") -> None:
         self._rows: npt.NDArray[np.intp] | None = None
         p, q = case.p, case.q
         if case.is_sparse:
@@ -61,7 +62,7 @@ def largest_error(found: _Array, true: _Array) -> float:
     return float(errors.max()) if np.isfinite(errors).all() else math.inf
 
 
-def extended_divergence(p: _Array, q: _Array, case: Case) -> Any:
+def extended_divergence(p: _Array, q: _Array, case: "Case") -> Any:
     """The divergence of two rows in extended precision."""
     # By blocks: a row of 10^8 bins must not take four times its own memory.
     blocks = [slice(start, start + _BLOCK) for start in range(0, q.size, _BLOCK)]
