@@ -81,7 +81,21 @@ def _of_bins(dist: Any, z: _Array, shapes: list[_Array]) -> _Array:
 
 
 def _medians(dist: Any, z: _Array, shapes: list[_Array], a: _Array, b: _Array) -> _Array:
-    """The first edge, of those that increase, whose distribution function is above one half; by bisection."""
+    """Where the distribution function is one half, if there is a formula; else the first edge at which it is above."""
+    from scipy.stats import rv_continuous
+
+    if type(dist)._ppf is not rv_continuous._ppf:  # which would look for it, at length
+        if not shapes:
+            return np.full((len(z), 1), dist._ppf(0.5))
+        distinct, numbers = np.unique(np.array(shapes)[:, :, 0], axis=1, return_inverse=True)
+        medians = np.asarray(dist._ppf(0.5, *distinct), float)
+        if np.isfinite(medians).all():
+            return medians[numbers.ravel()][:, None]
+    return _first_above(dist, z, shapes, a, b)
+
+
+def _first_above(dist: Any, z: _Array, shapes: list[_Array], a: _Array, b: _Array) -> _Array:
+    # By bisection: edges increase.
     low, high = np.zeros(len(z), np.intp), np.full(len(z), z.shape[1], np.intp)
     rows = np.arange(len(z))
     flat = [np.broadcast_to(s, (len(z), 1))[:, 0] for s in shapes]

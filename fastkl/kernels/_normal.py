@@ -25,6 +25,7 @@ from fastkl.kernels._logratio import log_ratio
 
 _ROOT_2PI = 2.5066282746310002
 _NARROW = 0.25
+_GROUP = 64  # bins that are narrow together, or are treated as if they might not be
 # (z + 5) R(z) for z >= 0 as a polynomial in t = (z - 5) / (z + 5): a Chebyshev fit to 5e-17.
 _K = 5.0
 _R00, _R01, _R02, _R03, _R04, _R05, _R06, _R07 = (
@@ -90,6 +91,12 @@ def _narrow_sum(m: Any, h: Any) -> Any:
 
 
 @inline_term
+def narrow_mass(m: Any, h: Any) -> Any:
+    """The mass of a narrow bin, but for a factor sqrt(2 pi), over the density at its middle."""
+    return 2.0 * h * (1.0 + _narrow_sum(m, h))
+
+
+@inline_term
 def bin_mass(left: Any, right: Any, middle: Any, half_width: Any, loc: Any, scale: Any) -> Any:
     """(M, x, a, b, f(a), f(b)) of a bin: its mass M, but for a factor sqrt(2 pi), over the density at x.
 
@@ -110,7 +117,7 @@ def bin_mass(left: Any, right: Any, middle: Any, half_width: Any, loc: Any, scal
     wide = across if is_across else near_mass - far_mass
     end = loc if is_across else (right if is_left else left)
     small = h if is_narrow else 0.0
-    narrow = 2.0 * small * (1.0 + _narrow_sum(m, small))
+    narrow = narrow_mass(m, small)
     mass = narrow if is_narrow else wide
     density = at_a / mass
     return mass, (middle if is_narrow else end), a, b, density, density * fall
@@ -127,17 +134,45 @@ def log_normal_masses(bins, loc, scale, log, log_total):
     left, right, middle, half_width = bins[0], bins[1], bins[2], bins[3]
     n = len(left) - 1
     masses, places = np.empty(n + 1), np.empty(n + 1)
+    widest = np.empty(-(-n // _GROUP))
+    for g in range(len(widest)):
+        widest[g] = half_width[:n][g * _GROUP : (g + 1) * _GROUP].max()
     for row in range(len(loc)):
         mean, unit = loc[row], scale[row]
         if not (np.isfinite(mean) and 0.0 < unit < np.inf):
             log[row], log_total[row] = np.nan, np.nan
             continue
         origin = min(max(mean, left[n]), right[n])
-        for i in range(n + 1):
-            mass, x, _, _, _, _ = bin_mass(left[i], right[i], middle[i], half_width[i], mean, unit)
-            masses[i], places[i] = mass, (x - origin) / unit
+        for g in range(len(widest)):
+            first, stop = g * _GROUP, min((g + 1) * _GROUP, n)
+            farthest = max(mean - left[first], right[stop - 1] - mean, unit)
+            part = slice(first, stop)
+            ends, mass, place = (left[part], right[part], middle[part], half_width[part]), masses[part], places[part]
+            if widest[g] * farthest <= _NARROW * unit * unit:
+                _narrow_masses(ends, mean, unit, origin, mass, place)
+            else:
+                _masses(ends, mean, unit, origin, mass, place)
+        part = slice(n, n + 1)
+        whole = left[part], right[part], middle[part], half_width[part]
+        _masses(whole, mean, unit, origin, masses[part], places[part])
         start = (origin - mean) / unit
         log_total[row] = _finish(masses, places, start, log[row])
+
+
+@inline
+def _masses(bins, mean, unit, origin, masses, places):
+    left, right, middle, half_width = bins
+    for i in range(len(masses)):
+        mass, x, _, _, _, _ = bin_mass(left[i], right[i], middle[i], half_width[i], mean, unit)
+        masses[i], places[i] = mass, (x - origin) / unit
+
+
+@inline
+def _narrow_masses(bins, mean, unit, origin, masses, places):
+    _, _, middle, half_width = bins
+    for i in range(len(masses)):
+        masses[i] = narrow_mass(abs((middle[i] - mean) / unit), half_width[i] / unit)
+        places[i] = (middle[i] - origin) / unit
 
 
 @entry
