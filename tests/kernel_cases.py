@@ -29,6 +29,7 @@ def cases() -> Iterator[tuple[str, Any]]:
         yield from _dtypes()
         yield from _sparse_rows()
         yield from _all_pairs()
+        yield from _fits()
 
 
 def _rows_of_all_kinds(name: str) -> Iterator[tuple[str, Any]]:
@@ -150,6 +151,30 @@ def _all_pairs() -> Iterator[tuple[str, Any]]:
                 divergences, indices = fastkl.nearest(a, np.tile(b, (20, 1)), 7, **options)
                 yield f"nearest {label}", divergences
                 yield f"indices {label}", indices
+
+
+def _fits() -> Iterator[tuple[str, Any]]:
+    p = np.random.default_rng(5).exponential(size=(5, 70)) + 0.1
+    p[1, :30], p[2, 3], p[3] = 0, -1, 0
+    p[4, :] = 0
+    p[4, 40] = 1
+    edges = np.concatenate([np.linspace(-3, 4, 67), [6.0, 9.0, 15.0, 40.0]])  # narrow bins, and wide ones
+    grids = {
+        "norm": {"loc": np.linspace(-4, 5, 7), "scale": [0.02, 0.5, 2.0]},
+        "gamma": {"a": [0.9, 3.0], "scale": [0.5, 2.0], "loc": [-3.5]},
+        "expon": {"scale": np.linspace(0.1, 9, 600), "loc": [-3.1]},
+    }
+    for family, grid in grids.items():
+        for kind in ({"edges": edges}, {"points": edges[1:]}):
+            for objective in ("forward", "reverse", 0.4):
+                options = {"family": family, "grid": grid, "objective": objective, "on_invalid": "nan", "threads": 1}
+                label = f"fit {family} {list(kind)} {objective}"
+                found = fastkl.fit(p, refine=False, **kind, **options)
+                yield label, found.divergence
+                yield f"{label}, index", found.grid_index
+                yield f"{label}, minima", fastkl.fit(p, refine=False, minima=2, **kind, **options).divergence
+                if family == "norm":
+                    yield f"{label}, refined", fastkl.fit(p, pseudocount=0.1, **kind, **options).divergence
 
 
 if __name__ == "__main__":

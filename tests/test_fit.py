@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
+from sklearn.datasets import load_digits
 
 import fastkl
 
@@ -230,6 +231,33 @@ def test_ties_go_to_the_smaller_index():
     grid = {"loc": [9.0, 3.0, 8.0, 3.0], "scale": [1.0, 1.0]}
     found = fastkl.fit(p, points=POINTS, objective="reverse", grid=grid, refine=False)
     assert found.grid_index == 2
+
+
+@pytest.mark.parametrize("kind", ["edges", "points"])
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_ink_of_handwritten_digits(objective, kind):
+    # How far to the right the ink of each image lies; outer columns are often empty.
+    ink = load_digits().images.sum(axis=1)
+    axis = {"edges": np.arange(9.0)} if kind == "edges" else {"points": np.arange(8.0) + 0.5}
+    grid = {"loc": np.linspace(2, 6, 33), "scale": np.geomspace(0.5, 4, 13)}
+    found = fastkl.fit(ink, grid=grid, objective=objective, pseudocount=0.5, refine=False, **axis)
+    table = np.array([masses("norm", dict(zip(grid, v, strict=True)), axis) for v in itertools.product(*grid.values())])
+    truth = np.array([divergence(row + 0.5, table, objective) for row in ink])
+    np.testing.assert_array_equal(found.grid_index, truth.argmin(1))
+    np.testing.assert_allclose(found.divergence, truth.min(1), rtol=1e-11)
+    refined = fastkl.fit(ink, grid=grid, objective=objective, pseudocount=0.5, **axis)
+    assert (refined.divergence <= found.divergence).all()
+    assert refined.converged.mean() > 0.99
+    if objective == "forward" and kind == "points":  # moments are matched where the normal distribution has no ends
+        shares = (ink + 0.5) / (ink + 0.5).sum(1, keepdims=True)
+        q = refined.histogram()
+        x = axis["points"]
+        np.testing.assert_allclose((q @ x)[refined.converged], (shares @ x)[refined.converged], rtol=1e-9)
+        np.testing.assert_allclose((q @ x**2)[refined.converged], (shares @ x**2)[refined.converged], rtol=1e-9)
+    empty = fastkl.fit(ink, grid=grid, objective=objective, refine=False, **axis)
+    has_gap = (ink == 0).any(axis=1)
+    assert 0 < has_gap.sum() < len(ink)
+    np.testing.assert_array_equal(np.isinf(empty.divergence), has_gap & (objective == "reverse"))
 
 
 def test_equal_candidates_that_are_more_than_are_listed_at_once():

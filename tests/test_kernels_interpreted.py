@@ -13,7 +13,7 @@ from conftest import PACKAGE
 def test_interpreted_kernels_agree_with_compiled_ones(tmp_path):
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(PACKAGE.parent)}
     command = [sys.executable, str(Path(kernel_cases.__file__)), str(tmp_path / "answers.npz")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     compiled = dict(kernel_cases.cases())
     with np.load(tmp_path / "answers.npz") as interpreted:
