@@ -273,24 +273,34 @@ def test_equal_candidates_that_are_more_than_are_listed_at_once():
     assert found.grid_index[3] == -1
 
 
-def test_local_minima_of_the_grid():
-    p = histograms(5, 22, 8) ** 3
-    loc, scale = np.linspace(0, 11, 45), np.geomspace(0.3, 3, 9)
-    found = fastkl.fit(
-        p, edges=EDGES, objective="reverse", grid={"loc": loc, "scale": scale}, refine=False, minima=6, surface=True
-    )
+@pytest.mark.parametrize(
+    ("family", "grid"),
+    [
+        ("norm", {"loc": np.linspace(0, 11, 45), "scale": np.geomspace(0.3, 3, 9)}),
+        ("norm", {"loc": np.linspace(0, 11, 90), "scale": [0.4]}),
+        ("norm", {"loc": np.linspace(2, 9, 2), "scale": np.geomspace(0.3, 3, 70)}),
+        ("norm", {"loc": np.linspace(0, 11, 150)}),
+        ("t", {"df": [0.5, 1, 2, 4, 9], "loc": np.linspace(0, 11, 31), "scale": np.geomspace(0.2, 3, 6)}),
+    ],
+)
+def test_local_minima_of_the_grid(family, grid):
+    p = histograms(9, 22, 8) ** 3
+    options = {"family": family, "grid": grid, "objective": "reverse", "refine": False}
+    found = fastkl.fit(p, edges=EDGES, minima=6, surface=True, **options)
+    total = 0
     for row, surface in enumerate(found.surface):
         padded = np.pad(surface, 1, constant_values=np.inf)
         neighbours = [
-            padded[1 + i : 46 + i, 1 + j : 10 + j]
-            for i, j in itertools.product((-1, 0, 1), repeat=2)
-            if (i, j) != (0, 0)
+            padded[tuple(slice(1 + step, 1 + step + length) for step, length in zip(steps, surface.shape, strict=True))]
+            for steps in itertools.product((-1, 0, 1), repeat=surface.ndim)
+            if any(steps)
         ]
         is_minimum = (surface < np.min(neighbours, axis=0)).ravel()
         expected = sorted(np.flatnonzero(is_minimum), key=lambda g: surface.flat[g])[:6]
-        count = len(expected)
+        count, total = len(expected), total + is_minimum.sum()
         np.testing.assert_array_equal(found.grid_index[row, :count], expected)
         assert (found.grid_index[row, count:] == -1).all()
+    assert total > len(p)
 
 
 def test_a_mixture_is_found_again():

@@ -169,25 +169,59 @@ def find_minima(values, shape, neighbours, error, doubts, indices, counts):
     ``neighbours`` holds the steps to all of them. ``counts`` is how many minima are listed.
     """
     last, room = shape[len(shape) - 1], indices.shape[1]
+    lines = shape[len(shape) - 2] if len(shape) > 1 else 1
+    is_above = np.zeros(values.shape[1], np.bool_)
     for i in range(len(values)):
         row = values[i]
+        if lines > 2:
+            _mark_above(row, last, is_above)
         count = 0
         for start in range(0, len(row), last):
-            line = row[start : start + last]
-            for j in range(last):
-                v = line[j]
-                if v < np.inf and not (j > 0 and line[j - 1] <= v) and not (j + 1 < last and line[j + 1] < v):
-                    if count == room and v >= row[indices[i, count - 1]]:
-                        continue
-                    rise = 2.0 * error * (2.0 * abs(v) + doubts[i])
-                    if _is_minimum(row, start + j, shape, neighbours, rise):
-                        count = min(count + 1, room)
-                        k = count - 1
-                        while k > 0 and row[indices[i, k - 1]] > v:
-                            indices[i, k] = indices[i, k - 1]
-                            k -= 1
-                        indices[i, k] = start + j
+            # At the ends of lines, and in the first and last ones, other values are beside a value in memory.
+            place = start // last % lines
+            step = 1
+            if 0 < place < lines - 1 and _all(is_above[start : start + last]):
+                step = max(1, last - 1)
+            for j in range(0, last, step):
+                v = row[start + j]
+                if _is_above(row, start + j, 1, j, last) or _is_above(row, start + j, last, place, lines):
+                    continue
+                if count == room and not v < row[indices[i, count - 1]]:
+                    continue
+                rise = 2.0 * error * (2.0 * abs(v) + doubts[i])
+                if v < np.inf and _is_minimum(row, start + j, shape, neighbours, rise):
+                    count = min(count + 1, room)
+                    k = count - 1
+                    while k > 0 and row[indices[i, k - 1]] > v:
+                        indices[i, k] = indices[i, k - 1]
+                        k -= 1
+                    indices[i, k] = start + j
         counts[i] = count
+
+
+@inline
+def _mark_above(row, last, is_above):
+    # Of all lines but the first and the last the values that are above one beside them; a NaN is above none.
+    here, out = row[last : len(row) - last], is_above[last : len(row) - last]
+    left, right, before, after = row[last - 1 :], row[last + 1 :], row[: len(row) - 2 * last], row[2 * last :]
+    for j in range(len(here)):
+        v = here[j]
+        out[j] = (left[j] <= v) | (right[j] < v) | (before[j] <= v) | (after[j] < v)
+
+
+@inline
+def _is_above(row, at, stride, place, count):
+    # Whether a value is above a neighbour along one dimension, where it is the one at ``place`` of ``count``.
+    v = row[at]
+    return (place > 0 and row[at - stride] <= v) or (place + 1 < count and row[at + stride] < v)
+
+
+@inline
+def _all(flags):
+    count = 0
+    for j in range(len(flags)):
+        count += flags[j]
+    return count == len(flags)
 
 
 @inline
