@@ -141,7 +141,8 @@ def _make_page(args: argparse.Namespace) -> None:
 
     if not args.html:
         raise UsageError("--from needs --html DIR, where the page goes")
-    html.write_page([html.read_session(path) for path in args.figures], args.html, args.force)
+    sessions = [session for path in args.figures for session in html.read_sessions(path)]
+    html.write_page(sessions, args.html, args.force)
     print(args.html / "index.html")
 
 

@@ -154,9 +154,12 @@ def two_modes(rows: int, bins: int, dtype: str) -> tuple[_Array, _Array]:
 
 
 def two_modes_mapped(rows: int, bins: int, dtype: str) -> tuple[_Array, _Array]:
-    """The same in a temporary file, mapped."""
+    """The same in a temporary file, mapped anew: none of its pages is memory of this process."""
     with tempfile.TemporaryFile() as file:
-        return _fill_two_modes(np.memmap(file, dtype, "w+", shape=(rows, bins)))
+        written = np.memmap(file, dtype, "w+", shape=(rows, bins))
+        _, edges = _fill_two_modes(written)
+        written.flush()
+        return np.memmap(file, dtype, "r", shape=(rows, bins)), edges
 
 
 def _fill_two_modes(p: _Array) -> tuple[_Array, _Array]:
