@@ -8,6 +8,7 @@ import numpy.typing as npt
 from fastkl import kernels
 from fastkl._check import describe_invalid
 from fastkl._engine import Question, run
+from fastkl._mapped import is_mapped, let_go
 from fastkl._operands import as_array, batch_of
 from fastkl._sparse import check_indices, has_sparse, in_order, is_movable
 from fastkl.containers import open_containers
@@ -15,6 +16,7 @@ from fastkl.containers import open_containers
 _Array = npt.NDArray[Any]
 _DOUBLE = np.dtype(np.float64)
 _DENSE = 1 << 16  # bins of sparse rows that are made dense together
+_MAPPED = 1 << 22  # bins of a mapped file whose pages are let go together
 
 
 class Matrix:
@@ -35,6 +37,7 @@ class Matrix:
         self.values = value
         self.count, self.bins = value.shape
         self.dtype: np.dtype[Any] = value.dtype
+        self.is_mapped = not self.is_sparse and is_mapped(value)
 
     def rows(self, start: int, stop: int) -> _Array:
         """Some rows as they are."""
@@ -53,11 +56,17 @@ class Matrix:
         rows = np.ascontiguousarray(self.rows(start, stop), np.float64)
         return rows + pseudocount if pseudocount else rows
 
+    def let_go(self, start: int, stop: int) -> None:
+        """Say that some rows have been read: those of a mapped file need not stay in memory."""
+        if self.is_mapped:
+            let_go(self.values[start:stop])
+
     def spread(self, pseudocount: float, normalize: bool, threads: int) -> npt.NDArray[np.float64]:
         """The divergence of each row from the uniform one, NaN for rows that are no histograms."""
         spread = np.empty(self.count)
         names, uniform = [self.name, "uniform"], np.ones(self.bins)
-        step = max(1, _DENSE // max(self.bins, 1)) if self.is_sparse else max(self.count, 1)
+        together = _DENSE if self.is_sparse else _MAPPED if self.is_mapped else max(self.count * self.bins, 1)
+        step = max(1, together // max(self.bins, 1))
         for start in range(0, self.count, step):
             part = slice(start, min(start + step, self.count))
             batch = batch_of(names, [self.rows(part.start, part.stop), uniform])
@@ -67,6 +76,7 @@ class Matrix:
                 as_they_are, _ = run(batch, question._replace(normalize=False), _DOUBLE, threads)
                 found[np.isnan(found) & ~np.isnan(as_they_are)] = 0.0
             spread[part] = found
+            self.let_go(part.start, part.stop)
         return spread
 
     def describe_invalid(self, is_invalid: npt.NDArray[np.bool_]) -> str:

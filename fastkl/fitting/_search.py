@@ -88,6 +88,7 @@ class Search:
             block = Block(self, surfaces, parts[k])
             block.fill(panel)
             finish(block)
+            self.p.let_go(parts[k].start, parts[k].stop)
             progress.advance(block.count)
 
         for_each_chunk(work, len(parts), self.threads)
@@ -102,6 +103,7 @@ class Search:
             fill = partial(_fill, blocks, panel)
             for_each_chunk(fill, len(blocks), self.threads)
         for_each_chunk(lambda k: finish(blocks[k]), len(blocks), self.threads)
+        self.p.let_go(parts[0].start, parts[-1].stop)
         progress.advance(sum(block.count for block in blocks))
 
 
