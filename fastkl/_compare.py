@@ -13,6 +13,7 @@ from fastkl._operands import batch_of, bins_last, precision_of
 from fastkl._sparse import compare_sparse, has_sparse
 from fastkl._zero_policies import Pseudocount, answer_by_rule, rule_of
 from fastkl.containers import open_containers
+from fastkl.lazy import has_lazy
 
 _Array = npt.NDArray[Any]
 OnInvalid = Literal["raise", "nan"]
@@ -61,13 +62,17 @@ def compare(
 
     ``answer`` is what runs the engine, where one run is not enough.
     """
-    is_plain = _is_plain(options)
+    is_plain, given_answer = _is_plain(options), answer
     question, answer = _question(kind, options, answer or form.run, is_entropy=len(named) == 1)
     values = list(named.values())
     if is_plain and answer is run and is_single(values[0], values[-1]):
         single = run_single(values[0], values[-1], question)
         if single is not None:
             return finish(single)
+    if has_lazy([*values, options.weights]):
+        from fastkl.lazy._rows import compare_lazily
+
+        return compare_lazily(partial(compare, kind, finish=finish, answer=given_answer), form, named, options)
     if has_sparse(values):
         return _compare_sparse(question, named, options, finish, answer, form)
     return _compare_dense(question, named, options, finish, answer, form)

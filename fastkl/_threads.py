@@ -6,6 +6,7 @@ the pool is help, and nothing waits for a helper that has not begun. So many cal
 
 import itertools
 import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +16,22 @@ _pool: ThreadPoolExecutor | None = None
 
 
 def available_cpus() -> int:
-    """The CPUs that this process may use."""
+    """The CPUs that this call may use: one in a task of dask's workers, which run as many tasks as they have CPUs."""
+    return 1 if _is_in_task() else _cpus_of_process()
+
+
+def _is_in_task() -> bool:
+    distributed = sys.modules.get("distributed")
+    if distributed is None:
+        return False
+    try:
+        distributed.get_worker()
+    except ValueError:  # there is none in this thread
+        return False
+    return True
+
+
+def _cpus_of_process() -> int:
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
@@ -58,7 +74,7 @@ def _start(task: Callable[[], None], count: int) -> list[Future[None]]:
     global _pool
     with _lock:
         if _pool is None:
-            _pool = ThreadPoolExecutor(max(available_cpus(), 1), thread_name_prefix="fastkl")
+            _pool = ThreadPoolExecutor(max(_cpus_of_process(), 1), thread_name_prefix="fastkl")
         helpers: list[Future[None]] = []
         try:
             for _ in range(count):

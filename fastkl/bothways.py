@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastkl._compare import OnInvalid, Options, compare
+from fastkl._compare import HISTOGRAMS, Form, OnInvalid, Options, compare
 from fastkl._engine import Answers, Question, run_both
 from fastkl._operands import Batch
 from fastkl._zero_policies import Pseudocount
 from fastkl.kernels import KL
+from fastkl.lazy import has_lazy
 
 _Array = npt.NDArray[Any]
 
@@ -63,13 +64,25 @@ def kl_divergences(
     if isinstance(first, np.ndarray) and isinstance(second, np.ndarray) and np.shares_memory(first, second):
         raise ValueError("out must be two arrays that share no memory: one would overwrite the results of the other")
     options = Options(axis, base, normalize, weights, pseudocount, on_invalid, keepdims, first, dtype, threads, dim)
-    if isinstance(pseudocount, str):  # a rule, which may treat p and q differently
-        forward = compare(KL(), {"p": p, "q": q}, options)
-        return forward, compare(KL(), {"q": q, "p": p}, options._replace(out=second))
+    named = {"p": p, "q": q}
+    if has_lazy([p, q, weights]):
+        from fastkl.lazy._rows import compare_lazily
+
+        return compare_lazily(_compare_both, HISTOGRAMS, named, options, fields=("forward", "reverse"))
+    return _compare_both(named, options, second)
+
+
+def _compare_both(
+    named: dict[str, Any], options: Options, second: _Array | None = None, form: Form = HISTOGRAMS
+) -> tuple[Any, Any]:
+    p, q = named.values()
+    if isinstance(options.pseudocount, str):  # a rule, which may treat p and q differently
+        forward = compare(KL(), named, options, form=form)
+        return forward, compare(KL(), {"q": q, "p": p}, options._replace(out=second), form=form)
     reverse: list[npt.NDArray[np.float64]] = []
-    forward = compare(KL(), {"p": p, "q": q}, options, answer=partial(_forward, reverse))
+    forward = compare(KL(), named, options, answer=partial(_forward, reverse), form=form)
     again = options._replace(out=second, on_invalid="nan")
-    return forward, compare(KL(), {"p": p, "q": q}, again, answer=lambda *_: (reverse[0], False))
+    return forward, compare(KL(), named, again, answer=lambda *_: (reverse[0], False), form=form)
 
 
 def _forward(

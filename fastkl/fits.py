@@ -19,6 +19,7 @@ from fastkl.fitting._families import family_of
 from fastkl.fitting._grid import Moments, grid_of
 from fastkl.fitting._result import Fit
 from fastkl.fitting._run import run
+from fastkl.lazy import has_lazy
 from fastkl.pairs import nearest
 
 _READ = 1 << 18  # bins looked at together
@@ -60,7 +61,8 @@ def fit(
     ----------
     p : array_like of real numbers, shape (..., n)
         Histograms, of any type and layout, scaled to a total of one. The bins are the last axis. Rows of scipy.sparse
-        arrays and containers of other libraries are accepted as in `pairwise`.
+        arrays and containers of other libraries are accepted as in `pairwise`. Of an array of dask blocks are fitted
+        when they are computed, and a grid must be given: see the notes.
     edges : array_like, shape (n + 1,)
         The ends of the bins, increasing; the outer ones may be infinite. Bins of a discrete family hold their left
         ends, as those of `numpy.histogram` do, and the last one its right end too.
@@ -74,8 +76,9 @@ def fit(
         refine mean anything then, and ``minima`` is how many of the nearest are given).
     grid : dict of str to array_like, optional
         Values of each parameter; their product is searched. Parameters that are neither here nor in ``fixed`` have
-        loc=0, scale=1. Default: about ten thousand points around what the moments of the histograms suggest; ``.grid``
-        of the result says which.
+        loc=0, scale=1. Default: ten thousand points, or a few times as many, around what the moments of all histograms
+        suggest; ``.grid`` of the result says which. It is one grid for the batch, coarse for a histogram that is much
+        narrower than others: fit such apart, or give a grid. The last digits of refined fits depend on it.
     objective : {"forward", "reverse"} or float
         What is minimised, or the order, between 0 and 1, of the alpha-divergence that is: 1 is forward, 0 is reverse.
     refine : bool
@@ -117,6 +120,13 @@ def fit(
     -----
     Memory beside the arguments and the result stays below 1 GB, but for a surface that is asked for.
 
+    Masses of families other than "norm" come from SciPy's distribution functions. Some of those are slow: skewnorm,
+    norminvgauss and crystalball take seconds a histogram, levy_stable minutes.
+
+    The fit of an array of dask has arrays of dask as ``params``, ``divergence`` and so on, and the method
+    ``compute()``, which gives the fit with values; its other methods compute it first. The default grid would depend
+    on all histograms: take that of a sample, ``grid=fastkl.fit(sample, ...).grid``.
+
     References
     ----------
     K. P. Murphy, Machine learning: a probabilistic perspective, MIT Press, 2012, section 21.2.2.
@@ -135,6 +145,13 @@ def fit(
     >>> np.sort(reverse.params["loc"]).round(3), reverse.divergence.round(5)
     (array([ 0., 10.]), array([0.69315, 0.69315]))
     """
+    if has_lazy([p]):
+        from fastkl.lazy._fits import fit_lazily
+
+        options = {"edges": edges, "points": points, "family": family, "grid": grid, "objective": objective}
+        options |= {"refine": refine, "minima": minima, "fixed": fixed, "surface": surface, "threads": threads}
+        options |= {"pseudocount": pseudocount, "on_invalid": on_invalid, "progress": progress}
+        return fit_lazily(p, options)
     _check.check_option("on_invalid", on_invalid, ("raise", "nan"))
     _check.check_threads(threads)
     pseudocount = _check.check_pseudocount(pseudocount)
@@ -148,8 +165,8 @@ def fit(
     if _is_table(family):
         if keeps_surface:
             raise ValueError("a table of candidates has no surface; pairwise gives all divergences")
-        options = {"on_invalid": on_invalid, "threads": workers, "progress": shown}
-        return _fit_table(matrix, shape, family, objective, int(minima), pseudocount, options)
+        searching = {"on_invalid": on_invalid, "threads": workers, "progress": shown}
+        return _fit_table(matrix, shape, family, objective, int(minima), pseudocount, searching)
     axis = axis_of(edges, points)
     if axis.bins != matrix.bins:
         needed = f"{matrix.bins + 1} edges" if axis.is_edges else f"{matrix.bins} points"
@@ -161,7 +178,7 @@ def fit(
     if on_invalid == "raise" and np.isnan(spread).any():
         raise ValueError(matrix.describe_invalid(np.isnan(spread)))
     moments = partial(_moments, matrix, axis, pseudocount, ~np.isnan(spread))
-    searched = grid_of(which, grid, frozen | dict(fixed or {}), axis, moments)
+    searched = grid_of(which, grid, _held(frozen, fixed), axis, moments)
     plan = plan_of(divergence, alpha, True)
     found = run(matrix, pseudocount, spread, axis, searched, plan, int(minima), refines, keeps_surface, workers, shown)
     shaped = (*shape, minima) if minima > 1 else shape
@@ -209,7 +226,22 @@ def _open(p: Any) -> tuple[Matrix, tuple[int, ...]]:
     array = open_containers({"p": p}, -1, None).arrays[0]
     if array.ndim == 0:
         raise ValueError("p is a single number; a histogram is a row of them")
+    if array.shape[-1] == 0:
+        raise ValueError(f"p has shape {array.shape}; a histogram has one bin at least")
     return Matrix("p", array.reshape(-1, array.shape[-1])), array.shape[:-1]
+
+
+def _held(frozen: dict[str, float], fixed: Any) -> dict[str, Any]:
+    """The parameters that are not fitted, by the family and by the user."""
+    if fixed is None:
+        return frozen
+    if not isinstance(fixed, Mapping):
+        raise TypeError(f"fixed is a {type(fixed).__name__}; it must be a dict of numbers, or None")
+    twice = [name for name in fixed if name in frozen and fixed[name] != frozen[name]]
+    if twice:
+        name = twice[0]
+        raise ValueError(f"fixed[{name!r}] is {fixed[name]!r}, and {frozen[name]!r} in the frozen family; one can hold")
+    return frozen | dict(fixed)
 
 
 def _is_table(family: Any) -> bool:
@@ -221,6 +253,7 @@ def _moments(matrix: Matrix, axis: Axis, pseudocount: float, is_valid: npt.NDArr
     moments = Moments(axis)
     for part in parts(0, matrix.count, max(1, _READ // max(matrix.bins, 1))):
         moments.add(matrix.doubles(part.start, part.stop, pseudocount)[is_valid[part]])
+        matrix.let_go(part.start, part.stop)
     return moments
 
 
@@ -245,7 +278,7 @@ def _fit_table(
     is_found = np.isfinite(found)
     shaped = (*shape, minima) if minima > 1 else shape
     return Fit(
-        {"candidate": _shaped(np.where(is_found, index, np.nan), shaped)},
+        {"candidate": _shaped(np.where(is_found, index, -1), shaped)},
         _shaped(found, shaped),
         _shaped(np.where(is_found, index, -1), shaped),
         _shaped(np.zeros(found.shape, np.bool_), shaped),

@@ -15,6 +15,7 @@ from fastkl._pairwise import fill
 from fastkl._products import DIVERGENCES, ORDERED, plan_of
 from fastkl._threads import available_cpus
 from fastkl._tiles import Ask, Tiles
+from fastkl.lazy import has_lazy
 
 _Array = npt.NDArray[Any]
 Divergence = Literal["kl", "reverse_kl", "jeffreys", "js", "cross_entropy", "renyi", "alpha"]
@@ -99,6 +100,9 @@ def pairwise(
     -----
     At most 256 MB are used beside the arguments and the result, on up to 4 threads.
 
+    Where x or y is an array of dask so is the result, with a task for each pair of a block of rows of x and one of y;
+    bits are the same in double precision, and within ``rtol`` in single. ``out`` and ``progress`` are refused then.
+
     References
     ----------
     S. Kullback and R. A. Leibler, On information and sufficiency, Annals of Mathematical Statistics 22 (1951), 79-86.
@@ -116,6 +120,13 @@ def pairwise(
     array([[0.    , 0.0613, 0.1556],
            [0.0613, 0.    , 0.1556]])
     """
+    if has_lazy([x, y]):
+        from fastkl.lazy._pairs import pairwise_lazily
+
+        how = {"divergence": divergence, "alpha": alpha, "method": method, "rtol": rtol, "normalize": normalize}
+        more = {"base": base, "pseudocount": pseudocount, "on_invalid": on_invalid, "out": out, "dtype": dtype}
+        lazy: _Array = pairwise_lazily(x, y, {**how, **more, "threads": threads, "progress": progress})
+        return lazy
     left, right = open_matrices(x, y)
     tiles = tiles_of(
         left, right, divergence, alpha, method, rtol, normalize, base, pseudocount, on_invalid, dtype, threads
@@ -184,6 +195,8 @@ def nearest(
     -----
     At most 512 MB are used beside the arguments and the result, on up to 4 threads, for k up to 1000.
 
+    Where x or y is an array of dask both results are: the nearest rows of each block of y, merged.
+
     References
     ----------
     S. Kullback and R. A. Leibler, On information and sufficiency, Annals of Mathematical Statistics 22 (1951), 79-86.
@@ -200,9 +213,14 @@ def nearest(
     array([[1, 2],
            [0, 1]])
     """
+    if has_lazy([x, y]):
+        from fastkl.lazy._pairs import nearest_lazily
+
+        how = {"divergence": divergence, "alpha": alpha, "normalize": normalize, "base": base, "dtype": dtype}
+        more = {"pseudocount": pseudocount, "on_invalid": on_invalid, "threads": threads, "progress": progress}
+        return nearest_lazily(x, y, k, {**how, **more})
     left, right = open_matrices(x, y)
-    if not isinstance(k, int | np.integer) or isinstance(k, bool) or not 1 <= k <= right.count:
-        raise ValueError(f"k must be a whole number from 1 to the {right.count} rows of y, not {k!r}")
+    check_k(k, right.count)
     if divergence == "renyi" and alpha is not None and _check.check_order(alpha, may_be_infinite=True) < 0:
         raise ValueError("the Rényi divergence of a negative order is greatest for equal rows: none are nearest by it")
     factor = _check.check_base(base)
@@ -211,6 +229,12 @@ def nearest(
     )
     divergences, indices = search(tiles, int(k), abs(factor), _check.check_flag("progress", progress))
     return (divergences if factor > 0 else -divergences), indices
+
+
+def check_k(k: Any, count: int) -> None:
+    """Raise unless ``k`` is a number of rows of y, which has so many."""
+    if not isinstance(k, int | np.integer) or isinstance(k, bool) or not 1 <= k <= count:
+        raise ValueError(f"k must be a whole number from 1 to the {count} rows of y, not {k!r}")
 
 
 def tiles_of(

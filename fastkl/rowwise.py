@@ -98,6 +98,10 @@ def kl_divergence(
     - xarray: a DataArray has its bins along ``dim`` and is broadcast by the names of the other dimensions. The result
       is a DataArray with their coordinates, and the name and attributes of the first DataArray. Arrays beside it have
       its last dimensions.
+    - dask: the result is an array of dask, or a DataArray over one, with the bits that the call on arrays would give;
+      nothing is computed by the call, and options and shapes that are wrong are found by it. Arrays of NumPy may stand
+      beside. The bins must lie in one chunk, ``p.rechunk({-1: -1})``. Invalid histograms raise when they are computed.
+      Each task has one thread, unless ``threads`` says more; ``out`` is refused.
     - hist, boost-histogram and others of the UHI protocol: the bins of all axes, without flow, are one histogram; edges
       and categories are its labels. A list of them, or of other containers, is a batch. The result is an array.
     - torch and JAX: CPU tensors without gradients. The result is a tensor; JAX holds it in float32 unless

@@ -29,9 +29,9 @@ _READERS = {
 
 def open_containers(given: dict[str, Any], axis: int, dim: str | None) -> Opened:
     """The arguments, with the weights if there are any, as arrays; where they have labels these must agree."""
-    if dim is None and not any(map(_reader_of, given.values())):
+    if dim is None and not any(map(reader_of, given.values())):
         return Opened([as_array(value, name) for name, value in given.items()], axis, _as_it_is, _no_label)
-    readers = {name: _reader_of(value) for name, value in given.items()}
+    readers = {name: reader_of(value) for name, value in given.items()}
     if "_xarray" in readers.values():
         for name, reader in readers.items():
             if reader not in (None, "_xarray"):
@@ -68,7 +68,8 @@ def _module(reader: str) -> Any:
     return import_module(f"fastkl.containers.{reader}")
 
 
-def _reader_of(value: Any) -> str | None:
+def reader_of(value: Any) -> str | None:
+    """The module here that reads it; None for arrays, numbers and lists of them."""
     if type(value) is np.ndarray:
         return None
     for cls in type(value).__mro__:
@@ -76,7 +77,7 @@ def _reader_of(value: Any) -> str | None:
         if reader is not None:
             return reader
     if isinstance(value, list | tuple):
-        has_containers = len(value) > 0 and not isinstance(value[0], list | tuple) and _reader_of(value[0])
+        has_containers = len(value) > 0 and not isinstance(value[0], list | tuple) and reader_of(value[0])
         return "_rows" if has_containers else None
     if is_uhi(value):
         return "_uhi"
@@ -84,7 +85,7 @@ def _reader_of(value: Any) -> str | None:
 
 
 def _operand(value: Any, name: str) -> Operand:
-    reader = _reader_of(value)
+    reader = reader_of(value)
     if reader == "_rows":
         return _stacked([_operand(item, f"{name}[{i}]") for i, item in enumerate(value)], name)
     operand = None if reader is None else _module(reader).read(value, name)

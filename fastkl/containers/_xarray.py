@@ -1,6 +1,7 @@
 """xarray: names of dimensions, and their coordinates, say which histogram is compared with which."""
 
 from functools import partial
+from importlib import import_module
 from itertools import combinations
 from typing import Any
 
@@ -15,19 +16,28 @@ from fastkl.containers._operand import Opened
 _Array = npt.NDArray[Any]
 
 
-def open_aligned(given: dict[str, Any], axis: int, dim: str | None) -> Opened:
-    """DataArrays, and arrays beside them, with the bins last and the other dimensions as the result has them."""
+def open_aligned(given: dict[str, Any], axis: int, dim: str | None, is_lazy: bool = False) -> Opened:
+    """DataArrays, and arrays beside them, with the bins last and the other dimensions as the result has them.
+
+    With ``is_lazy`` those that dask computes are left as they are.
+    """
     for name, value in given.items():
-        _check_type(name, value)
+        _check_type(name, value, is_lazy)
+    chunked = import_module("fastkl.containers._dask") if is_lazy else None
+    to_array = chunked.as_lazy if chunked else as_array
     data_arrays = {name: value for name, value in given.items() if isinstance(value, xr.DataArray)}
     dim = _bin_dimension(data_arrays, axis, dim)
     widest = max(data_arrays.values(), key=lambda value: value.ndim)
     operands = {
-        name: data_arrays[name] if name in data_arrays else _variable(name, as_array(value, name), widest.dims, dim)
+        name: data_arrays[name] if name in data_arrays else _variable(name, to_array(value, name), widest.dims, dim)
         for name, value in given.items()
     }
     for pair in combinations(operands.items(), 2):
         _check_agreement(pair, dim)
+    for name, operand in operands.items():
+        if chunked and operand.chunks is not None:
+            remedy = f"{name}.chunk({{{dim!r}: -1}})"
+            chunked.check_bins(name, f"dimension {dim!r}", len(operand.chunksizes[dim]), remedy)
 
     arrays: list[_Array] = []
 
@@ -42,14 +52,15 @@ def open_aligned(given: dict[str, Any], axis: int, dim: str | None) -> Opened:
         input_core_dims=[[dim]] * len(operands),
         join="exact",
         keep_attrs="override",
+        dask="allowed",
     )
-    arrays = [as_array(array, name) for name, array in zip(given, arrays, strict=True)]
+    arrays = [to_array(array, name) for name, array in zip(given, arrays, strict=True)]
     return Opened(arrays, -1, partial(_give, template), partial(_label, data_arrays, template.dims))
 
 
-def _check_type(name: str, value: Any) -> None:
+def _check_type(name: str, value: Any, is_lazy: bool) -> None:
     if isinstance(value, xr.DataArray):
-        if value.chunks is not None:
+        if value.chunks is not None and not is_lazy:
             raise TypeError(f"{name} is computed by dask; pass `{name}.load()`")
     elif type(value).__module__.partition(".")[0] == "xarray":
         raise TypeError(
