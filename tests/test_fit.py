@@ -1,6 +1,7 @@
 """Fits: the global minimum of the grid by brute force with SciPy, refined optima, published cases, edges."""
 
 import itertools
+import pickle
 
 import mpmath
 import numpy as np
@@ -221,9 +222,45 @@ def test_empty_bins():
     assert np.isnan(reverse.params["loc"])
     assert np.isfinite(fastkl.fit(p, edges=EDGES, objective="reverse", grid=grid, pseudocount=1e-3).divergence)
     alone = np.eye(22)[7]
-    for objective in OBJECTIVES:
+    for objective in ("forward", 0.3):
         assert fastkl.fit(alone, edges=EDGES, objective=objective).divergence == 0
+    assert fastkl.fit(alone, edges=EDGES, objective="reverse").divergence == np.inf  # no normal distribution ends
     assert fastkl.fit([3.0], edges=[0, 1]).divergence == 0
+
+
+@pytest.mark.parametrize("kind", [{"edges": EDGES}, {"points": POINTS}])
+def test_mass_that_is_no_normal_number_on_an_empty_bin_is_infinitely_far_too(kind):
+    p = histograms(1, 22)[0]
+    p[-1] = 0  # where the second candidate has exp(-735) of its mass
+    grid = {"loc": [5.0, 1.0], "scale": [1.0, 0.255]}
+    found = fastkl.fit(p, objective="reverse", grid=grid, refine=False, surface=True, **kind)
+    assert np.isinf(found.surface).all()
+    assert found.divergence == np.inf
+    assert np.isnan(found.params["loc"])
+    bounded = {"loc": np.linspace(0, 3, 7), "scale": np.linspace(4, 10, 13)}
+    found = fastkl.fit(p, family="uniform", objective="reverse", grid=bounded, refine=False, surface=True, **kind)
+    ends = bounded["loc"][:, None] + bounded["scale"]
+    np.testing.assert_array_equal(np.isinf(found.surface), ends > (10.5 if "edges" in kind else 10.7))
+    assert np.isfinite(found.divergence)
+
+
+def test_a_default_grid_reaches_the_modes_of_all_histograms():
+    edges = np.linspace(-1000, 1000, 2001)
+    x = 0.5 * (edges[1:] + edges[:-1])
+    narrow, wide = two_modes(x / 2, 0.0, 8.0) + 1e-12, np.exp(-0.5 * (x / 300) ** 2)
+    found = fastkl.fit([narrow, wide], edges=edges, objective="reverse", minima=2)
+    np.testing.assert_allclose(np.sort(found.params["loc"][0]), [0, 16], atol=0.01)
+    far = np.exp(-0.5 * x**2) + 0.05 * np.exp(-0.5 * (x - 200) ** 2)  # more than three deviations from the mean
+    found = fastkl.fit(far, edges=edges, objective="reverse", minima=2, pseudocount=1e-12)
+    np.testing.assert_allclose(np.sort(found.params["loc"]), [0, 200], atol=0.01)
+
+
+def test_fits_are_stored_and_sent():
+    for family in ("norm", scipy.stats.gamma(a=2.0)):
+        found = fastkl.fit(histograms(3, 22), edges=EDGES, family=family)
+        again = pickle.loads(pickle.dumps(found))
+        assert repr(again) == repr(found)
+        np.testing.assert_array_equal(again.histogram(), found.histogram())
 
 
 def test_ties_go_to_the_smaller_index():
@@ -406,8 +443,8 @@ def test_bad_arguments_get_one_sentence(options, words):
 
 
 def test_a_plateau_has_its_lowest_point():
-    z = np.array([0, 0, 3, 8, 20, 24, 9, 4, 1, 0])
-    grid = {"loc": np.linspace(2, 7, 41), "scale": np.geomspace(0.01, 1, 31)}
+    z = np.array([0, 0, 3, 8, 20, 24, 9, 4, 1, 0]) + 0.5
+    grid = {"loc": np.linspace(2, 7, 41), "scale": np.geomspace(0.01, 0.1, 31)}
     options = {"edges": np.arange(11) - 0.5, "objective": "reverse", "grid": grid}
     one, several = fastkl.fit(z, **options), fastkl.fit(z, minima=4, **options)
     assert np.isfinite(one.divergence)

@@ -65,7 +65,9 @@ def divergences(plan: Plan, p: npt.NDArray[Any], logs: _Array) -> _Array:
     question = Question(plan.kind, True, 0.0, 1.0)
     operands = [shares, p] if plan.is_exchanged else [p, shares]
     found, _ = plan.answer(batch_of(["p", "q"], operands), question, _DOUBLE, 1)
-    if not plan.is_exchanged:
+    if plan.is_exchanged:
+        found[((p == 0) & (logs > -np.inf)).any(1)] = np.inf  # also where a share is no normal number
+    else:
         has_tail = ((shares == 0.0) & (logs > -np.inf) & (p > 0)).any(1)
         if has_tail.any():
             found[has_tail] = _with_tail(plan, found[has_tail], p[has_tail], logs[has_tail], shares[has_tail])

@@ -5,6 +5,7 @@ moments of a histogram suggest, and by which statistics the log density is linea
 no entry is fitted with all its shapes, and loc and scale, free.
 """
 
+import difflib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -70,6 +71,10 @@ class Family:
         if not (self.is_discrete or is_mixture):
             self.parameters.append(Parameter("scale", low=0.0))
         self.names = tuple(parameter.name for parameter in self.parameters)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What is known of a family are functions, which have no names to be found again by.
+        return Family, (self.dist,)
 
     def log_masses(self, axis: Axis, values: _Array) -> _Array:
         """Logarithms of the shares of the bins, a row for each column of parameters; NaN where there is none."""
@@ -138,7 +143,10 @@ def family_of(given: Any) -> tuple[Family, dict[str, float]]:
     if isinstance(given, str):
         dist = norm_mixture if given == "norm_mixture" else getattr(scipy.stats, given, None)
         if not _is_distribution(dist):
-            raise ValueError(f"family {given!r} is not known; {_ACCEPTED}")
+            known = [name for name, value in vars(scipy.stats).items() if _is_distribution(value)] + ["norm_mixture"]
+            near = difflib.get_close_matches(given.lower(), known, 1, 0.8)
+            meant = f" (did you mean {near[0]!r}?)" if near else ""
+            raise ValueError(f"family {given!r} is not known{meant}; {_ACCEPTED}")
         return Family(dist), {}
     if _is_distribution(given):
         return Family(given), {}

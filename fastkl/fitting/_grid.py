@@ -14,6 +14,8 @@ from fastkl.fitting._families import Family, Parameter, Values
 _Array = npt.NDArray[np.float64]
 # Values for each parameter, so that a grid has about ten thousand points.
 _COUNTS = {1: (4096,), 2: (128, 64), 3: (16, 32, 24), 5: (5, 12, 6, 12, 6)}
+_STEP, _MORE = 0.5, 4  # a step of places, in the least standard deviation, and the most places for it, as a factor
+_OUTER = 0.005  # the share of a histogram on either side that its modes may not lie in
 # How far a default grid goes below and above what the moments say, as a factor. A mode is narrower than the whole.
 _AROUND, _AROUND_SCALES = 8.0, (32.0, 4.0)
 
@@ -141,8 +143,8 @@ class Moments:
         x = np.where(np.isfinite(axis.middles), axis.middles, 0.0)
         self.origin = 0.5 * x[0] + 0.5 * x[-1]
         self.x = x - self.origin
-        self.least_mean = self.least_deviation = math.inf
-        self.most_mean = self.most_deviation = -math.inf
+        self.least_mean = self.least_deviation = self.first = math.inf
+        self.most_mean = self.most_deviation = self.last = -math.inf
 
     def add(self, rows: _Array) -> None:
         """Look at some histograms; those that are none are left out."""
@@ -154,9 +156,17 @@ class Moments:
             shares = rows[is_good] / totals[is_good]
             mean = shares @ self.x
             deviation = np.sqrt(np.maximum(shares @ (self.x * self.x) - mean * mean, 0.0))
+            below = np.cumsum(shares, axis=1)
+            first, last = (below < _OUTER).sum(1).min(), (below < 1.0 - _OUTER).sum(1).max()
+        self.first = min(self.first, self.x[first])
+        self.last = max(self.last, self.x[min(last, len(self.x) - 1)])
         self.least_mean, self.most_mean = min(self.least_mean, mean.min()), max(self.most_mean, mean.max())
         self.least_deviation = min(self.least_deviation, deviation.min())
         self.most_deviation = max(self.most_deviation, deviation.max())
+
+    def reach(self) -> tuple[float, float]:
+        """Where the histograms have their mass."""
+        return self.first + self.origin, self.last + self.origin
 
     def extremes(self) -> tuple[_Array, _Array]:
         """(means, deviations) of the four extreme histograms there may be."""
@@ -193,9 +203,9 @@ def _default(family: Family, held: dict[str, float], axis: Axis, moments: Moment
     parameters = {parameter.name: parameter for parameter in family.parameters}
     # Of families of which nothing is known the support may have an end: it must be able to reach around all bins.
     ends = axis.middles[np.isfinite(axis.middles)]
-    reach = None if family.entry else (float(ends[0]), float(ends[-1]))
+    reach = moments.reach() if family.entry else (float(ends[0]), float(ends[-1]))
     return {
-        name: _range_of(parameters[name], suggested.get(name), count, means, deviations, reach)
+        name: _range_of(parameters[name], suggested.get(name), count, means, deviations, reach, family.entry is None)
         for name, count in zip(free, counts, strict=True)
     }
 
@@ -206,15 +216,17 @@ def _range_of(
     count: int,
     means: _Array,
     deviations: _Array,
-    reach: tuple[float, float] | None,
+    reach: tuple[float, float],
+    may_end: bool,
 ) -> _Array:
     name = parameter.name
     if name.startswith("loc"):
         centre = means if suggested is None else suggested
         spread = 3.0 * deviations.max()
         low, high = centre.min() - spread, centre.max() + spread
-        if reach is not None:
-            low, high = min(low, reach[0] - deviations.max()), max(high, reach[1])
+        low, high = min(low, reach[0] - may_end * deviations.max()), max(high, reach[1])
+        if name == "loc":
+            count = int(np.clip((high - low) / (_STEP * deviations.min()), count, _MORE * count))
         return np.linspace(low, high, count)
     if suggested is None:
         suggested = deviations if name.startswith("scale") else np.array([1.0])
@@ -225,7 +237,7 @@ def _range_of(
         low, high = (good.min(), good.max()) if len(good) else (1.0, 1.0)
         below, above = _AROUND_SCALES if name.startswith("scale") else (_AROUND, _AROUND)
         most = high * above
-        if reach is not None and name == "scale":
+        if may_end and name == "scale":
             most = max(most, 2.0 * (reach[1] - reach[0]))
         return np.geomspace(low / below, most, count)
     if math.isfinite(parameter.low) and math.isfinite(parameter.high):

@@ -24,7 +24,7 @@ class Fit:
     Attributes
     ----------
     params : dict of str to ndarray
-        The fitted parameters by name.
+        The fitted parameters by name; of a table of candidates the number of the nearest.
     divergence : ndarray or float
         The divergences, in nats, as `kl_divergence` gives them for the histogram and ``histogram()``.
     grid_index : ndarray of int64
@@ -119,7 +119,9 @@ class Fit:
         return self._source.dist(**values)
 
     def _place(self, index: int | tuple[int, ...], minimum: int) -> tuple[int, ...]:
-        place = tuple(np.atleast_1d(index).tolist()) if not isinstance(index, tuple) else index
+        place = index if isinstance(index, tuple) else (index,)
+        if not all(isinstance(i, int | np.integer) for i in place):
+            raise TypeError(f"index is {index!r}; it must be a whole number, or a tuple of them")
         if len(place) != len(self.shape):
             raise ValueError(f"index {index!r} must have {len(self.shape)} numbers, for a batch of shape {self.shape}")
         for i, length in zip(place, self.shape, strict=True):
@@ -130,13 +132,17 @@ class Fit:
         return (*place, minimum) if self.minima > 1 else place
 
     def to_pandas(self) -> Any:
-        """A DataFrame with a row for each histogram and minimum: parameters, divergence, grid_index, converged."""
+        """A DataFrame with a row for each histogram and minimum.
+
+        Columns are the parameters, fixed ones after the fitted, divergence, grid_index and converged.
+        """
         try:
             import pandas
         except ImportError as error:
             raise ImportError("Fit.to_pandas needs pandas: pip install 'fastkl[pandas]'") from error
         shape = np.shape(self.divergence)
         columns = {name: np.ravel(array) for name, array in self.params.items()}
+        columns |= {name: np.full(np.size(self.divergence), value) for name, value in self.fixed.items()}
         columns |= {name: np.ravel(getattr(self, name)) for name in ("divergence", "grid_index", "converged")}
         names = [f"axis_{k}" for k in range(len(self.shape))] if len(self.shape) != 1 else ["histogram"]
         names = names[: len(self.shape)] + (["minimum"] if self.minima > 1 else [])

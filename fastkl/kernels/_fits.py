@@ -71,7 +71,7 @@ def log_factors(zero, logs, unit_log, out):
 def share_factors(zero, logs, unit_log, out, spread):
     """Write the shares of logarithms of shares, and the divergence of each row from the uniform one; NaN stays NaN.
 
-    Shares below LEAST are raised to it, so that the hole of a zero shows; those that are no normal numbers are 0.
+    Shares below LEAST are raised to it, so that the hole of a zero shows, but for those that are 0.
     """
     _, least = hole_and_least(zero)
     terms = np.empty(_BLOCK)
@@ -89,7 +89,7 @@ def share_factors(zero, logs, unit_log, out, spread):
                 term[j] = share * (part[j] + unit_log) if share > 0.0 else 0.0
                 y = type(zero)(share)
                 y = y if y > least else least
-                shares[j] = y if share > 0.0 else zero
+                shares[j] = y if part[j] > -np.inf else zero
             total += scan(term)[0]
         spread[i] = max(total, 0.0)
 
