@@ -1,6 +1,5 @@
 """The command line: what it computes is what the functions compute, and what it refuses it refuses in one line."""
 
-import importlib
 import json
 import os
 import re
@@ -17,9 +16,9 @@ import pytest
 import fastkl
 from fastkl import kernels
 from fastkl._progress import Progress
-from fastkl.cli import _csv, demo, info, kl, main
-from fastkl.cli._pairs import Pairs
-from fastkl.cli._sources import open_numbers
+from fastkl.batch import _kinds, _open, _plan
+from fastkl.batch.formats import csv as csv_format
+from fastkl.cli import demo, info, main
 
 Array = np.ndarray[Any, Any]
 
@@ -128,20 +127,10 @@ def test_batch_dimensions_and_bits_do_not_depend_on_the_blocks(
     rng = np.random.default_rng(2)
     p, q = (save(name, np.asarray(rng.exponential(size=(5, 6, 7)), order=order)) for name in ("p.npy", "q.npy"))
     one = save("one.npy", rng.exponential(size=p.shape[axis]))
-    monkeypatch.setattr(kl, "BLOCK_BYTES", block)
+    monkeypatch.setattr(_plan, "BLOCK_BYTES", block)
     for name, other in [("q.npy", q), ("one.npy", one)]:
         assert main(["kl", "p.npy", name, "-o", "kl.npy", "--force", "--axis", str(axis)]) == 0
         np.testing.assert_array_equal(np.load("kl.npy"), fastkl.kl_divergence(p, other, axis=axis), strict=True)
-
-
-def test_blocks_hold_what_they_may_and_cover_the_batch_in_order() -> None:
-    save("p.npy", np.arange(4 * 6 * 5 * 2.0).reshape(4, 6, 5, 2))
-    with open_numbers(Path("p.npy")) as p, open_numbers(Path("p.npy")) as q:
-        pairs = Pairs(p, q, -1)
-        for size in (1, 64, 200, 1000, 10**6):
-            blocks = [pairs.p.at(index) for index in pairs.blocks(size)]
-            np.testing.assert_array_equal(np.concatenate([block.ravel() for block in blocks]), p.array().ravel())
-            assert all(2 * block.nbytes <= max(size, pairs.bytes_each) for block in blocks)
 
 
 @pytest.mark.parametrize("dtype", ["float16", ">f8", "uint16", "bool"])
@@ -183,11 +172,11 @@ def test_an_invalid_histogram_is_named_by_its_row_in_the_file(
     q[48] = 0
     save("p.npy", p)
     save("q.npy", q)
-    monkeypatch.setattr(kl, "BLOCK_BYTES", block)
+    monkeypatch.setattr(_plan, "BLOCK_BYTES", block)
     before = sorted(os.listdir())
     assert main(["kl", "p.npy", "q.npy", *target.split()]) == 1
     out, err = capsys.readouterr()
-    assert err.startswith("fastkl: q.npy, row 47 (counted from 0), is not a histogram: bin 3 is -1.5;")
+    assert err.startswith("fastkl: q.npy[47] is not a histogram: bin 3 is -1.5;")
     assert err.count("\n") == 1
     assert sorted(os.listdir()) == before
     # Lines of the blocks before it are out by then; they are right.
@@ -204,18 +193,16 @@ def test_an_invalid_histogram_is_named_by_its_line_in_csv_and_by_its_index_in_mo
     bad = np.ones((2, 3, 2))
     bad[1, 2] = 0
     save("bad.npy", bad)
-    assert "p.csv, row 1 (line 3), is not a histogram: bin 1 is nan" in fails(capsys, "kl p.csv p.csv", 1)
-    assert "q.csv, row 0 (line 1), is not a histogram: its total" in fails(capsys, "kl good.npy q.csv -o kl.npy", 1)
-    assert "bad.npy, histogram [1, 2], is not a histogram: its total" in fails(
-        capsys, "kl good.npy bad.npy -o a.csv", 1
-    )
+    assert "p.csv, line 3 is not a histogram: bin 1 is nan" in fails(capsys, "kl p.csv p.csv", 1)
+    assert "q.csv, line 1 is not a histogram: its total" in fails(capsys, "kl good.npy q.csv -o kl.npy", 1)
+    assert "bad.npy[1, 2] is not a histogram: its total" in fails(capsys, "kl good.npy bad.npy -o a.csv", 1)
 
 
 def test_a_vanishing_weighted_total_is_reported_with_its_row(capsys: pytest.CaptureFixture[str]) -> None:
     save("p.npy", [[1.0, 1.0], [1.0, 0.0]])
     save("w.npy", [0.0, 1.0])
     said = fails(capsys, "kl p.npy p.npy -o kl.npy --weights w.npy", 1)
-    assert "p.npy, row 1 (counted from 0), is not a histogram: its weighted total is zero" in said
+    assert "p.npy[1] is not a histogram: its weighted total is zero" in said
 
 
 def test_on_invalid_nan_marks_bad_rows_and_computes_the_others(pair: tuple[Array, Array]) -> None:
@@ -269,7 +256,7 @@ def test_numbers_between_other_separators_are_no_header(line: str, capsys: pytes
 def test_line_numbers_are_right_beyond_the_first_block(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_csv, "_NUMBERS_AT_ONCE", 6)
+    monkeypatch.setattr(csv_format, "_NUMBERS_AT_ONCE", 6)
     Path("p.csv").write_text("a,b\n" + "1,2\n" * 20 + "1,two\n" + "1,2\n" * 20)
     assert "p.csv, line 22: field 2 is 'two', not a number" in fails(capsys, "kl p.csv p.csv -o kl.npy", 1)
 
@@ -364,8 +351,8 @@ def test_arrays_that_do_not_fit_are_refused_before_any_work(capsys: pytest.Captu
         ("kl p.npy p.npy --dtype float16", "argument --dtype: invalid choice"),
         ("kl p.npy p.npy --on", "unrecognized arguments: --on (see `fastkl kl --help`)"),
         ("--on kl p.npy", "unrecognized arguments: --on p.npy (see `fastkl --help`)"),
-        ("kl p.npy p.txt", "p.txt: files to read end in .npy or .csv"),
-        ("kl p.npy p.npy -o kl.txt", "kl.txt: results go to files that end in .npy or .csv"),
+        ("kl p.npy p.txt", "p.txt: files to read end in .npy, .npz, .csv"),
+        ("kl p.npy p.npy -o kl.txt", "kl.txt: results go to files that end in .npy, .npz, .csv"),
         ("kl p.npy p.npy -o absent/kl.npy", "absent is not a folder"),
         ("kl p.npy p.npy -o folder.npy --force", "folder.npy is a folder"),
         ("kl p.npy q.npy -o q.npy --force", "q.npy is an input"),
@@ -389,9 +376,7 @@ def test_a_file_that_can_not_be_written_is_named_before_any_work(
     call: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save("p.npy", np.ones((3, 4)))
-    module = importlib.import_module(f"fastkl.cli.{call.split()[0]}")
-    reads = "open_matrices" if hasattr(module, "open_matrices") else "open_numbers"
-    monkeypatch.setattr(module, reads, lambda *_: pytest.fail("read before it was refused"))
+    monkeypatch.setattr(_open, "open_source", lambda *_, **__: pytest.fail("read before it was refused"))
     assert f"fastkl: {call.split()[-1]} can't be written: " in fails(capsys, call, 1)
 
 
@@ -403,7 +388,7 @@ def test_a_result_is_replaced_only_when_told_so(
     save("q.npy", np.ones(3))
     Path(target).write_text("precious")
     with monkeypatch.context() as patch:
-        patch.setattr(kl, "kl_divergence", lambda *_, **__: pytest.fail("computed before it was refused"))
+        patch.setattr(_open, "open_source", lambda *_, **__: pytest.fail("read before it was refused"))
         assert f"{target} exists; --force" in fails(capsys, f"kl p.npy q.npy -o {target}", 2)
     assert Path(target).read_text() == "precious"
     assert main(["kl", "p.npy", "q.npy", "-o", target, "--force"]) == 0
@@ -419,7 +404,7 @@ def test_a_result_that_appears_while_computing_is_not_replaced(
         return fastkl.kl_divergence(*arrays, **options)
 
     save("p.npy", np.ones((3, 4)))
-    monkeypatch.setattr(kl, "kl_divergence", appear)
+    monkeypatch.setitem(_kinds.ROW_FUNCTIONS, "kl", appear)
     assert main(["kl", "p.npy", "p.npy", "-o", "kl.npy"]) == 2
     assert "kl.npy exists" in capsys.readouterr().err
     assert Path("kl.npy").read_text() == "of another process"
@@ -454,8 +439,8 @@ def test_a_run_that_ends_in_the_middle_leaves_what_was_there(
     save("p.npy", np.ones((30, 4)))
     if existing:
         Path("kl.npy").write_text("precious")
-    monkeypatch.setattr(kl, "kl_divergence", end_in_third_block)
-    monkeypatch.setattr(kl, "BLOCK_BYTES", 640)
+    monkeypatch.setitem(_kinds.ROW_FUNCTIONS, "kl", end_in_third_block)
+    monkeypatch.setattr(_plan, "BLOCK_BYTES", 640)
     assert fails(capsys, "kl p.npy p.npy -o kl.npy --force", status) == f"fastkl: {message}\n"
     assert not existing or Path("kl.npy").read_text() == "precious"
 
@@ -463,19 +448,24 @@ def test_a_run_that_ends_in_the_middle_leaves_what_was_there(
 # Whole processes
 
 
-def test_ctrl_c_ends_the_process_with_one_line_and_nothing_behind() -> None:
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on() -> None:
     # Work for some seconds in sparse files, whose zeros the pseudo-count makes histograms.
     for name in ("p.npy", "q.npy"):
         np.lib.format.open_memmap(name, "w+", np.float64, (10_000_000, 256))
-    command = [*FASTKL, *["kl", "p.npy", "q.npy", "-o", "kl.npy", "--pseudocount", "1", "--threads", "1"]]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
-        while not [name for name in os.listdir() if name.endswith(".part") and os.path.getsize(name) > 0]:
+    arguments = ["kl", "p.npy", "q.npy", "-o", "kl.npy", "--pseudocount", "1", "--threads", "1"]
+    with subprocess.Popen([*FASTKL, *arguments], stderr=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
+        journal = Path(".kl.npy.fastkl/journal.json")
+        while not (journal.exists() and json.loads(journal.read_text())["done"]):
             assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=10)
-    assert (process.returncode, err) == (130, "fastkl: interrupted\n")
-    assert sorted(os.listdir()) == ["p.npy", "q.npy"]
+    assert process.returncode == 130
+    found = re.fullmatch(r"fastkl: interrupted; ([\d,]+) of 10,000,000 rows are done and kept: `(.*)` continues\n", err)
+    assert found is not None, err
+    assert found[2] == f"fastkl {' '.join(arguments)} --resume"
+    assert json.loads(journal.read_text())["done"] == int(found[1].replace(",", ""))
+    assert sorted(os.listdir()) == [".kl.npy.fastkl", "p.npy", "q.npy"]
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:
@@ -582,4 +572,5 @@ def test_a_bar_is_drawn_and_wiped_on_a_terminal_only(capsys: pytest.CaptureFixtu
             progress.advance(5)
         err = capsys.readouterr().err
         assert bool(err) == shown
-    assert re.match(r"\rreading \[#{15}\.{15}\]  50%, 0 s left +\r +\r$", err)
+    assert err.startswith("\rreading:")
+    assert err.endswith("\r")

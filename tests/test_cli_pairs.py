@@ -13,7 +13,8 @@ import pytest
 from test_cli import ENVIRONMENT, _in_empty_folder, fails, save  # noqa: F401 (every test has a folder of its own)
 
 import fastkl
-from fastkl.cli import _results, main, nearest, pairwise
+from fastkl.batch import _allpairs, _open
+from fastkl.cli import main
 
 Array = np.ndarray[Any, Any]
 
@@ -96,8 +97,8 @@ def test_an_invalid_histogram_is_named_by_its_place_in_the_file(files, capsys):
     save("bad.csv", bad, header="a,b,c,d,e,f,g,h")
     row = "is not a histogram: bin 2 is -1.0; bins must be finite and >= 0 (1 of 30 histograms are invalid)"
     for call in ("pairwise bad.npy y.npy -o d.npy", "pairwise y.npy bad.npy -o d.npy", "nearest y.npy bad.npy"):
-        assert f"bad.npy, row 3 (counted from 0), {row}" in fails(capsys, call, 1)
-    assert f"bad.csv, row 3 (line 5), {row}" in fails(capsys, "pairwise bad.csv -o d.npy", 1)
+        assert f"bad.npy[3] {row}" in fails(capsys, call, 1)
+    assert f"bad.csv, line 5 {row}" in fails(capsys, "pairwise bad.csv -o d.npy", 1)
     assert main(["pairwise", "bad.npy", "y.npy", "--on-invalid", "nan", "-o", "d.npy"]) == 0
     assert np.isnan(np.load("d.npy")[3]).all()
     assert main(["nearest", "bad.npy", "y.npy", "--on-invalid", "nan"]) == 0
@@ -110,9 +111,9 @@ def test_an_invalid_histogram_is_named_by_its_place_in_the_file(files, capsys):
         ("pairwise", 2, "required: X"),
         ("nearest x.npy", 2, "required: Y"),
         ("pairwise no.npy", 1, "no.npy: No such file"),
-        ("pairwise x.txt", 2, "x.txt: files to read end in .npy or .csv"),
-        ("pairwise x.npy -o d.npz", 2, "results go to files that end in .npy or .csv"),
-        ("nearest x.npy y.npy -o n.npy", 2, "results go to files that end in .npz or .csv"),
+        ("pairwise x.txt", 2, "x.txt: files to read end in .npy, .npz, .csv"),
+        ("pairwise x.npy -o d.txt", 2, "results go to files that end in .npy, .npz, .csv"),
+        ("nearest x.npy y.npy -o n.npy", 2, "n.npy: .npy holds one array, and there are indices, divergences"),
         ("pairwise x.npy -o x.npy --force", 2, "x.npy is an input"),
         ("pairwise x.npy -o y.npy", 2, "y.npy exists; --force replaces it"),
         ("nearest x.npy y.npy -o nowhere/n.npz", 2, "nowhere is not a folder"),
@@ -154,8 +155,7 @@ def test_a_result_is_replaced_only_when_told_so(command, files, capsys, monkeypa
     target = Path(command.split()[-1])
     target.write_text("precious")
     with monkeypatch.context() as patch:
-        for module in (pairwise, nearest):
-            patch.setattr(module, "open_matrices", lambda *_: pytest.fail("read before it was refused"))
+        patch.setattr(_open, "open_source", lambda *_, **__: pytest.fail("read before it was refused"))
         assert f"{target} exists; --force" in fails(capsys, command, 2)
     assert target.read_text() == "precious"
     assert main([*command.split(), "--force"]) == 0
@@ -173,45 +173,27 @@ def test_a_run_that_ends_in_the_middle_leaves_what_was_there(command, files, cap
         with open(name, "w") as file:
             file.write("old")
 
-    def interrupted(*arguments: Any, **options: Any) -> Any:
-        if options.get("out") is not None or len(arguments) == 3 or not len(arguments[0]):
-            raise KeyboardInterrupt
-        return fastkl.pairwise(*arguments, **options)
+    def interrupted(self: Any, start: int, blocks: Any) -> Any:
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(pairwise, "pairwise", interrupted)
-    monkeypatch.setattr(nearest, "nearest", interrupted)
+    monkeypatch.setattr(_allpairs.PairwiseKind, "compute", interrupted)
+    monkeypatch.setattr(_allpairs.NearestKind, "compute", interrupted)
     assert "interrupted" in fails(capsys, command, 130)
     for name in ("old.npy", "old.npz"):
         with open(name) as file:
             assert file.read() == "old"
 
 
-@pytest.mark.parametrize("can_allocate", [True, False])
-def test_a_matrix_that_the_disk_has_no_room_for_is_an_error(can_allocate, capsys, monkeypatch):
-    # A file that may not grow so far stands for the full disk: writing to its map would be a fatal signal as well.
+def test_a_matrix_that_the_disk_has_no_room_for_is_an_error(capsys):
+    # A file that may not grow so far stands for the full disk.
     resource = pytest.importorskip("resource")
     save("x.npy", np.ones((2000, 8)))
-    if not can_allocate:
-        monkeypatch.delattr(os, "posix_fallocate", raising=False)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (16_000_000, hard))
     try:
         assert "no room for a result of 0.032 GB: File too large" in fails(capsys, "pairwise x.npy -o d.npy", 1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@pytest.mark.skipif(os.name == "nt", reason="blocks of POSIX")
-@pytest.mark.parametrize("can_allocate", [True, False])
-def test_a_mapped_matrix_has_its_room_before_it_is_filled(can_allocate, monkeypatch):
-    if not can_allocate:
-        monkeypatch.delattr(os, "posix_fallocate", raising=False)
-    monkeypatch.setattr(_results, "_ZEROS_AT_ONCE", 70_000)
-    with open("d.npy", "xb") as file:
-        _results.mapped_npy(file, (500, 1000), np.dtype(np.float64))
-        assert os.stat("d.npy").st_blocks * 512 >= 4_000_128
-    np.save("zeros.npy", np.zeros((500, 1000)))
-    assert Path("d.npy").read_bytes() == Path("zeros.npy").read_bytes()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -236,7 +218,7 @@ def test_ctrl_c_ends_the_process_with_one_line_and_nothing_behind(command):
 @pytest.mark.parametrize("command", ["pairwise x.npy y.npy -o d.npy", "nearest x.npy y.npy -o n.npz"])
 def test_a_bar_is_drawn_on_a_terminal_unless_quiet(command, files, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    for options, bar in ([], f"\rfastkl {command.split()[0]} ["), (["--quiet"], ""):
+    for options, bar in ([], f"\rfastkl {command.split()[0]}:"), (["--quiet"], ""):
         assert main([*command.split(), *options, "--force"]) == 0
         out, err = capsys.readouterr()
         assert out == ""

@@ -48,8 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status
     except CommandError as error:
         return _fail(str(error), error.status)
-    except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+    except KeyboardInterrupt as error:
+        return _fail(str(error) or "interrupted", 130)
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         _abandon_stdout()
         return 0
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"{place}{error.strerror or error}", 1)
     except MemoryError as error:
         return _fail(str(error) or "out of memory", 1)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, ImportError) as error:
         return _fail(str(error), 1)
 
 
@@ -74,6 +74,7 @@ def _run(argv: list[str]) -> int:
         return int(done.code or 0)
     if unknown:  # of the command, whose help lists what it knows
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    args.command_line = ["fastkl", *argv]
     return int(args.run(args))
 
 

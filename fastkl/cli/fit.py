@@ -2,35 +2,36 @@
 
 import argparse
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fastkl.batch._fitted import FitKind
+from fastkl.batch._open import open_job
 from fastkl.cli._command import CommandError, UsageError, number
-from fastkl.cli._fit_results import check_folder, draw, write
-from fastkl.cli._matrices import naming_files
-from fastkl.cli._options import PSEUDOCOUNT, THREADS, add_output_options, shows_progress
-from fastkl.cli._pairs import Histograms
-from fastkl.cli._results import check_target, suffix_of
-from fastkl.cli._sources import check_format, open_numbers
-from fastkl.fits import fit
+from fastkl.cli._options import FILES, PSEUDOCOUNT, RUNS, add_run_options
+from fastkl.cli._pictures import PICTURES, check_folder, draw
+from fastkl.cli._runs import compute, in_words_of_the_command, row_of
 from fastkl.fitting._axis import axis_of
 from fastkl.fitting._families import family_of
-from fastkl.fitting._result import Fit
 
 _Array = npt.NDArray[Any]
 
-_DESCRIPTION = """\
+_DESCRIPTION = f"""\
 For each histogram of file P the distribution of a family that is nearest to it: of the smallest divergence
 D(P||Q) (forward: it covers all of P), D(Q||P) (reverse: it leaves out what it can't cover well), or one between. A grid
 of parameters is searched whole, then the minimum is refined.
 
-P is .npy (mapped, any real type) or .csv, a histogram a row. Say where its bins are: --edges (a file of one more number
-than there are bins) or --points (a file of as many). OUT is .csv, .parquet (pip install 'fastkl[arrow]') or .npz; it
-has a row for each histogram, or for each minimum of each: row, the parameters, divergence, grid_index, converged.
-In .npz these are arrays."""
+Say where the bins of P are: --edges (a file of one more number than there are bins) or --points (a file of as many).
+OUT in .csv, .parquet, .arrow or .feather has a row for each histogram, or for each minimum of each: row, the
+parameters, divergence, grid_index, converged. In .npz, .h5 and .zarr these are arrays.
+
+{FILES}
+
+{RUNS}"""
 
 _EXAMPLES = """\
 examples:
@@ -40,8 +41,8 @@ examples:
   fastkl fit P.npy --edges E.npy --family t --fixed df=4 --no-refine -o fits.npz
 
 A grid is FROM:TO:COUNT, with :log for steps of equal ratio, or values with commas between them. Where a bin of P is
-empty the reverse divergence from what has mass there is inf; --pseudocount is the way out. OUT appears when it is
-complete. DIR gets a picture of each of the first histograms.
+empty the reverse divergence from what has mass there is inf; --pseudocount is the way out. DIR gets a picture of each
+of the first histograms.
 """
 
 
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `fastkl.fit`, and where the result goes."""
     parser.description, parser.epilog = _DESCRIPTION, _EXAMPLES
     add = parser.add_argument
-    add("p", metavar="P", type=Path, help="histograms, .npy or .csv")
+    add("p", metavar="P", type=Path, help="histograms")
     add("--edges", metavar="E", type=Path, help="file of the ends of the bins")
     add("--points", metavar="X", type=Path, help="file of the points at which P has densities or masses")
     add(
@@ -71,83 +72,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--minima", type=positive, default=1, metavar="K", help="local minima of each histogram (default: 1)")
     add("--no-refine", dest="refine", action="store_false", help="the best points of the grid as they are")
     add("--pseudocount", type=PSEUDOCOUNT, default=0.0, metavar="C", help="added to every bin of P (default: 0)")
-    add("--on-invalid", choices=("raise", "nan"), default="raise", help="error (default) or nan")
-    add("--threads", type=THREADS, metavar="N", help="the most threads to use (default: all CPUs)")
     add("--plot", metavar="DIR", type=Path, help="write pictures of the first histograms and their fits to this folder")
-    add_output_options(parser, ".csv, .parquet or .npz")
+    add_run_options(parser, "in any of those formats but .npy")
 
 
 def run(args: argparse.Namespace) -> int:
     """Fit the histograms and write what was found."""
-    suffix = None if args.output is None else suffix_of(args.output, (".csv", ".parquet", ".npz"))
     if (args.edges is None) == (args.points is None):
         raise UsageError("pass one of --edges and --points: where the bins of P are")
-    inputs = [args.p, args.edges or args.points]
-    for path in inputs:
-        check_format(path)
-    if args.output is not None:
-        check_target(args.output, args.force, inputs)
+    if args.output is not None and args.output.suffix.lower() == ".npy":
+        raise UsageError(f"{args.output}: .npy holds one array; results go to .npz, .csv, .parquet, .h5 or .zarr")
     if args.plot is not None:
         check_folder(args.plot, args.force)
     try:
         family_of(args.family)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    shown = shows_progress(args)
-    with open_numbers(args.p, shown) as file:
-        if len(file.shape) > 2:
-            raise CommandError(f"{args.p} has {len(file.shape)} dimensions; it must have one or two, a histogram a row")
-        histograms = Histograms(file, -1)
-        axis = {"edges": _row(args.edges), "points": _row(args.points)}
-        _check_axis(axis, inputs[1], histograms)
-        fits = {name: _fit(args, histograms, axis, name, shown) for name in _objectives(args.objective)}
-        write(fits, args.output, suffix, args.force)
-        if args.plot is not None:
-            draw(list(fits.values()), args.plot)
-    return 0
-
-
-def _fit(args: argparse.Namespace, histograms: Histograms, axis: dict[str, Any], objective: Any, shown: bool) -> Fit:
+    options: dict[str, Any] = {name: getattr(args, name) for name in ("family", "refine", "minima", "pseudocount")}
+    options["edges" if args.points is None else "points"] = _axis(args.edges or args.points, args.points is None)
+    options["fixed"] = None if args.fixed is None else _once("--fixed", args.fixed)
     grid = None if args.grid is None else _once("--grid", args.grid)
-    fixed = None if args.fixed is None else _once("--fixed", args.fixed)
-    options = {
-        name: getattr(args, name) for name in ("family", "refine", "minima", "pseudocount", "on_invalid", "threads")
-    }
-
-    def call() -> Fit:
-        p = histograms.file.array()
-        return fit(p, **axis, grid=grid, fixed=fixed, objective=objective, progress=shown, **options)
-
-    return naming_files({"p": histograms}, call)
+    status = compute(args, "fit", args.p, None, grid=grid, objective=args.objective, **options)
+    if args.plot is not None:
+        with in_words_of_the_command(args):
+            _draw(args, grid, options)
+    return status
 
 
-def _objectives(objective: Any) -> tuple[Any, ...]:
-    return ("forward", "reverse") if objective == "both" else (objective,)
-
-
-def _row(path: Path | None) -> _Array | None:
-    """The numbers of a file, whether they stand in a row or in a column."""
-    if path is None:
-        return None
-    with open_numbers(path) as file:
-        array = np.array(file.array())
-    if sum(length != 1 for length in array.shape) > 1:
-        raise CommandError(f"{path} has shape {array.shape}; it must be one row of numbers, or one column")
-    return array.ravel()
-
-
-def _check_axis(axis: dict[str, Any], path: Path, histograms: Histograms) -> None:
-    # What is wrong with it is said of the file.
-    try:
-        found = axis_of(**axis)
+def _axis(path: Path, is_edges: bool) -> _Array:
+    values = row_of(path)
+    try:  # what is wrong with it is said of the file
+        axis_of(values if is_edges else None, None if is_edges else values)
     except (ValueError, TypeError) as error:
         raise CommandError(f"{path}: {error}") from None
-    if found.bins != histograms.bins:
-        count = len(found.values)
-        raise CommandError(
-            f"{histograms.file.path} has {histograms.bins} bins and {path} has {count} numbers; there must be "
-            f"{histograms.bins + found.is_edges}"
-        )
+    return values
+
+
+def _draw(args: argparse.Namespace, grid: Any, options: dict[str, Any]) -> None:
+    with ExitStack() as files:
+        opening: dict[str, Any] = {"memory": args.memory, "on_invalid": "nan", "ids": args.ids, "show_progress": False}
+        given = {**options, "grid": grid, "objective": args.objective, "threads": args.threads}
+        job = open_job("fit", args.p, None, files, options=given, **opening)
+        assert isinstance(job.kind, FitKind)
+        first = job.kind.row_source.read(0, min(PICTURES, job.rows))
+        draw(job.kind.fits(first), job.rows, args.plot)
 
 
 def _once(option: str, given: list[tuple[str, Any]]) -> dict[str, Any]:

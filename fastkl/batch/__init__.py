@@ -1,0 +1,25 @@
+"""Runs over files of any size: in bounded memory, resumable, and with a result that is complete or absent.
+
+`run` reads histograms from .npy, .npz, .csv, .zarr, .h5, .parquet, .arrow or .feather, or takes arrays, computes block
+by block while it reads ahead, and writes any of those formats. The commands ``fastkl kl``, ``pairwise``, ``nearest``
+and ``fit`` are runs.
+
+===========  ==========================================================================================================
+`_run`       the loop, and what is kept when it ends early
+`_open`      files opened and compared, options checked
+`_job`       blocks computed while the next are read
+`_kinds`     divergences of rows; `_allpairs`: pairwise and nearest; `_fitted`: fits
+`_plan`      how many rows make a block
+`_journal`   the state beside the target; `_kept`: its files; `_facts`: what must not change; `_lock`: one run at a time
+`_layout`    results as columns of a file; `_finish`: that file and its name
+`_report`    summary and progress
+`_arrays`    arrays in memory, and other axes, as files
+`formats`    files, a module each, behind the protocols of `_protocols`
+===========  ==========================================================================================================
+"""
+
+from fastkl.batch._errors import Interrupted, InvalidHistogram, Refused
+from fastkl.batch._report import Progressed, Summary
+from fastkl.batch._run import run
+
+__all__ = ["Interrupted", "InvalidHistogram", "Progressed", "Refused", "Summary", "run"]

@@ -1,0 +1,13 @@
+"""How a run says that it can't begin, or that it had to stop."""
+
+
+class Refused(ValueError):
+    """Nothing was computed: a result or an unfinished run is in the way, or what is to be resumed is something else."""
+
+
+class InvalidHistogram(ValueError):
+    """A row is no histogram; the message says which, in which file, and why."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C; the message says what is kept."""

@@ -1,0 +1,126 @@
+"""From the results of all rows to the file that was asked for.
+
+An array in .npy has been written as that file from the beginning and takes its name. Other formats are written in one
+pass over the results, so that they are the same however often the run was interrupted.
+"""
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastkl.batch._errors import Refused
+from fastkl.batch._job import Job
+from fastkl.batch._journal import Journal, folder_of
+from fastkl.batch._kept import Kept
+from fastkl.batch._layout import layout_of
+from fastkl.batch._protocols import Sink, SinkError
+from fastkl.batch.formats import can_write, open_sink, split_name
+from fastkl.batch.formats._target import entry_to_disk
+
+
+def check_place(target: Path, force: bool, inputs: Sequence[Any]) -> None:
+    """Raise where no result may be put or can be, before anything is read."""
+    if not can_write(target):
+        open_sink(target, {}, ())  # which says what can
+    if not target.parent.is_dir():
+        raise Refused(f"{target.parent} is not a folder")
+    for given in inputs:
+        if isinstance(given, str | Path) and target.exists():
+            path, _ = split_name(given)
+            if path.exists() and target.samefile(path):
+                raise Refused(f"{target} is an input; name another file for the result")
+    if target.is_dir() and target.suffix.lower() != ".zarr":
+        raise Refused(f"{target} is a folder")
+    folder = folder_of(target)
+    if folder.exists():  # which says more
+        return
+    check_absent(target, force)
+    try:
+        folder.mkdir()
+        folder.rmdir()
+    except OSError as error:
+        raise OSError(error.errno, f"{target} can't be written: {error.strerror}") from None
+
+
+def check_absent(target: Path, force: bool) -> None:
+    """Raise where a file is in the way."""
+    if not force and os.path.lexists(target):
+        raise Refused(f"{target} exists; force=True replaces it")
+
+
+def npy_header(job: Job, target: Path) -> bytes:
+    """What stands before the values in a .npy file; nothing where the target is another format."""
+    if target.suffix.lower() != ".npy":
+        return b""
+    (column,) = job.kind.columns.values()
+    shape = job.shape if column.width is None else (*job.shape, column.width)
+    header = {"descr": np.lib.format.dtype_to_descr(column.dtype), "fortran_order": False, "shape": shape}
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue()
+
+
+def check_format(job: Job, journal: Journal) -> None:
+    """Raise where the format has no room for the result, or can't be written here, before anything is computed."""
+    target = journal.target
+    if target.suffix.lower() != ".npy":
+        _open_sink(job, journal).abandon()
+    elif len(columns := layout_of(job, target).columns) > 1:
+        raise Refused(f"{target}: .npy holds one array, and there are {', '.join(columns)}; .npz holds several")
+
+
+def _open_sink(job: Job, journal: Journal) -> Sink:
+    layout = layout_of(job, journal.target)
+    try:
+        return open_sink(journal.result_path, layout.columns, layout.shape, ids=layout.ids, force=True)
+    except SinkError as error:  # which names a file that nobody has heard of
+        raise SinkError(str(error).replace(str(journal.result_path), str(journal.target))) from None
+
+
+def finish(job: Job, journal: Journal, force: bool) -> None:
+    """Make the complete file, and give it its name."""
+    target = journal.target
+    if journal.values_path.exists() or journal.result_path.exists():
+        check_absent(target, force)
+    if journal.kept is not None:
+        journal.record()
+        if target.suffix.lower() == ".npy":
+            journal.close_files()
+            os.replace(journal.values_path, journal.result_path)
+        else:
+            _write(job, journal, journal.kept)
+            journal.close_files()
+            journal.values_path.unlink()
+    if journal.result_path.exists():
+        if target.is_dir():  # in .zarr
+            os.replace(target, journal.folder / "replaced")
+        os.replace(journal.result_path, target)
+        entry_to_disk(target.absolute().parent)
+
+
+def _write(job: Job, journal: Journal, kept: Kept) -> None:
+    sink = _open_sink(job, journal)
+    try:
+        for block in layout_of(job, journal.target).blocks(kept.values):
+            sink.write(block)
+        sink.finish()
+    except BaseException:
+        sink.abandon()
+        raise
+
+
+def write_report(journal: Journal, kept: Kept) -> None:
+    """The invalid histograms and why, in a file beside the target, complete or absent."""
+    new = journal.folder / "invalid.csv"
+    with open(new, "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["row", "id", "side", "reason"])
+        table.writerows(kept.told())
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(new, journal.report_path)

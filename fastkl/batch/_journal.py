@@ -1,0 +1,177 @@
+"""What a run keeps beside its target until it is complete, so that another process can go on where it ended.
+
+The folder ``.OUT.fastkl`` has
+
+- ``journal.json``: which version computes what of which files with which options, and how many rows are done. It is
+  replaced as a whole.
+- ``values.bin``: the results, row after row. What the journal says is done is on disk.
+- ``invalid.jsonl``: the invalid histograms so far, where they are to be reported.
+- ``result.SUFFIX``, in the end: the file that is given the target's name. ``values.bin`` is gone then.
+- ``lock``: held by the run that is under way.
+
+The journal is written every second or so. A run that fails before that leaves nothing.
+"""
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from fastkl.batch._errors import Refused
+from fastkl.batch._facts import check_same
+from fastkl.batch._job import Block, Invalid
+from fastkl.batch._kept import Kept
+from fastkl.batch._lock import Lock
+
+SECONDS_BETWEEN = 1.0
+_FORMAT = 1
+
+
+def folder_of(target: Path) -> Path:
+    """Where the state of a run to a target is kept."""
+    return target.with_name(f".{target.name}.fastkl")
+
+
+class Journal:
+    """The state of a run, held by this process until it is closed."""
+
+    def __init__(self, target: Path, facts: dict[str, Any], rows: int, *, resume: bool, force: bool) -> None:
+        """Begin, or go on; ``facts`` are what must not have changed meanwhile."""
+        self.target, self.rows, self.facts = target, rows, facts
+        self.folder = folder_of(target)
+        self._lock = Lock(self.folder, target)
+        try:
+            self._begin(resume, force)
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def _begin(self, resume: bool, force: bool) -> None:
+        state = None if force and not resume else self._stored()
+        if state is not None and state["done"] > 0 and not resume:
+            raise Refused(
+                f"an unfinished run to {self.target} has {state['done']:,} of {state['rows']:,} rows:"
+                " resume=True continues it, force=True discards it"
+            )
+        if state is not None and resume and state["done"] > 0:
+            check_same(self.target, state["facts"], self.facts)
+        else:
+            self._forget()
+            state = {"done": 0, "invalid_rows": 0, "told": 0}
+        self.resumed_from: int = state["done"]
+        self.done, self.invalid_rows = state["done"], state["invalid_rows"]
+        self._told_bytes: int = state["told"]
+        self.kept: Kept | None = None
+        self._written = time.monotonic()
+
+    def _stored(self) -> dict[str, Any] | None:
+        try:
+            state: dict[str, Any] = json.loads((self.folder / "journal.json").read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise Refused(f"{self.folder / 'journal.json'} is damaged ({error}): force=True begins anew") from None
+        return state
+
+    @property
+    def values_path(self) -> Path:
+        """The results of the rows."""
+        return self.folder / "values.bin"
+
+    @property
+    def result_path(self) -> Path:
+        """The complete file before it gets its name."""
+        return self.folder / f"result{self.target.suffix}"
+
+    @property
+    def report_path(self) -> Path:
+        """Where invalid histograms are reported."""
+        return self.target.with_name(f"{self.target.name}.invalid.csv")
+
+    @property
+    def has_values(self) -> bool:
+        """False once they are in a complete file."""
+        return self.done == 0 or self.values_path.exists()
+
+    def open_kept(self, header: bytes, row_bytes: int) -> Kept:
+        """Make or find the files of what is done, which stay open until the journal is closed."""
+        self.kept = Kept(self.folder, header, row_bytes, self.rows, self.done, self._told_bytes)
+        if not self.done:
+            self._write(self.done)
+        return self.kept
+
+    def add(self, block: Block, names: list[Any] | None) -> None:
+        """Note the results of a block, and ``names`` where its invalid rows are told; now and then that it is done."""
+        assert self.kept is not None
+        self.kept.add(block.values)
+        told = self._told_bytes + (0 if names is None else self.kept.tell(block.invalid, names))
+        # Together: an interrupt finds the block done or not.
+        self.done, self.invalid_rows, self._told_bytes = block.stop, self.invalid_rows + block.invalid_rows, told
+        if time.monotonic() - self._written >= SECONDS_BETWEEN:
+            self.record()
+
+    def tell(self, invalid: list[Invalid]) -> None:
+        """Note, before any block, invalid histograms of the files that are not read in blocks."""
+        assert self.kept is not None
+        self._told_bytes += self.kept.tell(invalid, [None] * len(invalid))
+
+    def record(self) -> None:
+        """Make sure that what is done is on disk, and say so."""
+        if self.kept is None:
+            return
+        self.kept.to_disk()
+        self._write(self.done)
+        self._written = time.monotonic()
+
+    def _write(self, done: int) -> None:
+        state = {"format": _FORMAT, "facts": self.facts, "rows": self.rows, "done": done}
+        state |= {"invalid_rows": self.invalid_rows, "told": self._told_bytes}
+        new = self.folder / "journal.new"
+        with open(new, "w", encoding="utf-8") as file:
+            json.dump(state, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, self.folder / "journal.json")
+
+    @property
+    def recorded(self) -> int:
+        """How many rows another process would find done."""
+        state = self._stored()
+        return 0 if state is None else int(state["done"])
+
+    def remove(self) -> None:
+        """Leave nothing of the state."""
+        self.close_files()
+        self._forget()
+        if os.name == "nt":  # where an open file can't be removed
+            self._lock.close()
+        (self.folder / "lock").unlink(missing_ok=True)
+        self.folder.rmdir()
+
+    def _forget(self) -> None:
+        # The journal goes last: as long as it is there, another run knows what the rest is.
+        last = self.folder / "journal.json"
+        for path in self.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != "lock" and path != last:
+                path.unlink()
+        last.unlink(missing_ok=True)
+
+    def close_files(self) -> None:
+        """Give the files back, but not the target."""
+        if self.kept is not None:
+            self.kept.close()
+            self.kept = None
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close_files()
+        self._lock.close()

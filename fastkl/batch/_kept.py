@@ -1,0 +1,100 @@
+"""The two files in which a run keeps what it has done: results row after row, and invalid histograms."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from fastkl.batch._errors import Refused
+from fastkl.batch._job import Invalid
+
+_BYTES_AT_ONCE = 1 << 20  # of results that are read back together
+
+
+class Kept:
+    """Files that have room for the results of all rows; open until closed."""
+
+    def __init__(self, folder: Path, header: bytes, row_bytes: int, rows: int, done: int, told: int) -> None:
+        """Make them, with ``header`` before the results, or go on after what is ``done`` and ``told``."""
+        self._header, self._rows = header, rows
+        self._files: list[BinaryIO] = []
+        values, end = folder / "values.bin", len(header) + done * row_bytes
+        if done and values.stat().st_size < end:
+            raise Refused(f"{values} is shorter than its journal says: force=True begins anew")
+        try:
+            for path in (values, folder / "invalid.jsonl"):
+                self._files.append(cast(BinaryIO, open(path, "r+b" if done else "w+b")))  # noqa: SIM115
+            self._values, self._told = self._files
+            if not done:
+                self._values.write(header)
+                self._make_room(len(header) + rows * row_bytes)
+            self._values.seek(end)
+            self._told.truncate(told)
+            self._told.seek(told)
+        except BaseException:
+            self.close()
+            raise
+
+    def _make_room(self, size: int) -> None:
+        """Let a disk that is too small be found now, where the system can tell."""
+        self._values.flush()
+        if hasattr(os, "posix_fallocate") and size:
+            try:
+                os.posix_fallocate(self._values.fileno(), 0, size)
+            except OSError as error:
+                text = f"no room for a result of {size / 1e9:.3g} GB: {error.strerror}"
+                raise OSError(error.errno, text) from None
+
+    def add(self, values: dict[str, npt.NDArray[Any]]) -> None:
+        """Append the results of some rows."""
+        self._values.write(_packed(values).data)
+
+    def tell(self, invalid: list[Invalid], names: list[Any]) -> int:
+        """Append invalid histograms, with what names their rows; return the bytes written."""
+        lines = "".join(
+            json.dumps([found.row, name, found.side, found.reason]) + "\n"
+            for found, name in zip(invalid, names, strict=True)
+        )
+        return self._told.write(lines.encode())
+
+    def to_disk(self) -> None:
+        """Return when the disk has everything."""
+        for file in self._files:
+            file.flush()
+            os.fsync(file.fileno())
+
+    def values(self, record: np.dtype[Any]) -> Iterator[npt.NDArray[Any]]:
+        """The results, many rows at a time."""
+        self._values.seek(len(self._header))
+        together = max(1, _BYTES_AT_ONCE // max(record.itemsize, 1))
+        for start in range(0, self._rows, together):
+            count = min(together, self._rows - start)
+            yield np.frombuffer(self._values.read(count * record.itemsize), record, count)
+
+    def told(self) -> Iterator[list[Any]]:
+        """(row, id, side, reason) of each invalid histogram."""
+        self._told.seek(0)
+        for line in self._told:
+            yield json.loads(line)
+
+    def close(self) -> None:
+        """Give the files back; a second time does nothing."""
+        while self._files:
+            with contextlib.suppress(OSError):  # of what a full disk did not take, and has been said
+                self._files.pop().close()
+
+
+def _packed(values: dict[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """The results of some rows, those of a row side by side: an array whose bytes are what is kept."""
+    if len(values) == 1:
+        return np.ascontiguousarray(next(iter(values.values())))
+    record = np.dtype([(name, array.dtype, array.shape[1:]) for name, array in values.items()])
+    rows = np.empty(len(next(iter(values.values()))), record)
+    for name, array in values.items():
+        rows[name] = array
+    return rows

@@ -1,0 +1,102 @@
+"""The kinds of runs: what each computes of a block of rows, and what it keeps of a row.
+
+This file has the divergences of rows; all pairs are in `_allpairs.py`, fits in `_fitted.py`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fastkl.batch._plan import Need
+from fastkl.batch._protocols import Column, Source
+from fastkl.powers import alpha_divergence, renyi_divergence
+from fastkl.rowwise import cross_entropy, kl_divergence
+from fastkl.symmetric import jeffreys_divergence, js_distance, js_divergence
+
+_Array = npt.NDArray[Any]
+
+ROW_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "kl": kl_divergence,
+    "js": js_divergence,
+    "js_distance": js_distance,
+    "jeffreys": jeffreys_divergence,
+    "renyi": renyi_divergence,
+    "alpha": alpha_divergence,
+    "cross_entropy": cross_entropy,
+}
+
+
+class Answer(NamedTuple):
+    """What is found of a block of rows."""
+
+    values: dict[str, _Array]
+    is_invalid: npt.NDArray[np.bool_]  # rows with a histogram that is none
+
+
+class Kind(Protocol):
+    """What is computed of a block of rows."""
+
+    streamed: dict[str, Source]  # the files of which a block is read at a time, by their names as arguments
+    columns: dict[str, Column]  # what is kept of a row
+    need: Need
+    row_source: Source  # the file whose rows are those of the result
+
+    def compute(self, start: int, blocks: dict[str, _Array]) -> Answer:
+        """The answer for the rows from ``start`` on; the rows of invalid histograms are NaN."""
+
+    def check_rest(self, tell: "Tell") -> None:
+        """Tell of what is invalid in the files that are not streamed."""
+
+    def reason(self, side: str, row: _Array) -> str | None:
+        """Why one histogram is none, in the words of the function; None if it is one."""
+
+
+Tell = Callable[[str, Source, int, str], None]  # of an invalid histogram: argument, file, row, reason
+
+
+class RowKind:
+    """A divergence of row i of p from row i of q, or of one from all of the other."""
+
+    def __init__(self, name: str, p: Source, q: Source, options: dict[str, Any]) -> None:
+        self._function, self._options = ROW_FUNCTIONS[name], options
+        self._sources = {"p": p, "q": q}
+        self.row_source = q if p.rows == 1 != q.rows else p
+        is_streamed = {key: source.rows != 1 or self.row_source is source for key, source in self._sources.items()}
+        self.streamed = {key: source for key, source in self._sources.items() if is_streamed[key]}
+        self._single = {
+            key: np.array(source.read(0, 1)[0]) for key, source in self._sources.items() if not is_streamed[key]
+        }
+        nothing = [np.empty((0, source.bins), source.dtype) for source in (p, q)]
+        self.columns = {"divergence": Column(np.dtype(self._call(*nothing).dtype))}
+        row = sum(source.bins * source.dtype.itemsize for source in self.streamed.values())
+        self.need = Need(row, self.columns["divergence"].dtype.itemsize)
+
+    def compute(self, start: int, blocks: dict[str, _Array]) -> Answer:
+        """The divergences; NaN stands where one of the two is no histogram."""
+        arrays = blocks | self._single
+        values = self._call(arrays["p"], arrays["q"])
+        return Answer({"divergence": values}, np.isnan(values))
+
+    def check_rest(self, tell: Tell) -> None:
+        """Tell of the one histogram that is set against all others."""
+        for side, histogram in self._single.items():
+            if reason := self.reason(side, histogram):
+                tell(side, self._sources[side], 0, reason)
+
+    def reason(self, side: str, row: _Array) -> str | None:
+        """What the function says of a histogram compared with itself."""
+        return reason_of(self._function, row, row, **self._options)
+
+    def _call(self, p: _Array, q: _Array) -> Any:
+        return self._function(p, q, on_invalid="nan", **self._options)
+
+
+def reason_of(function: Callable[..., Any], *rows: _Array, **options: Any) -> str | None:
+    """What a function says is wrong with a row, without its name."""
+    try:
+        function(*rows, on_invalid="raise", **options)
+    except ValueError as error:
+        return str(error).partition(" ")[2]
+    return None

@@ -1,0 +1,44 @@
+"""One run at a time to a target: a lock on an open file, which the system gives back however the process ends."""
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from fastkl.batch._errors import Refused
+
+
+class Lock:
+    """Holds a folder, which it makes, until it is closed."""
+
+    def __init__(self, folder: Path, target: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self._file: BinaryIO = open(folder / "lock", "ab")  # noqa: SIM115 - held until closed
+        if not (_take(self._file) and self._is_there(folder / "lock")):
+            self._file.close()
+            raise Refused(f"another run to {target} is under way")
+
+    def _is_there(self, path: Path) -> bool:
+        # A run that ended between our opening and taking has removed the folder, and a third may have made a new one.
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), path.stat())
+        except FileNotFoundError:
+            return False
+
+    def close(self) -> None:
+        """Let the next run begin."""
+        self._file.close()
+
+
+def _take(file: BinaryIO) -> bool:
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        else:
+            import fcntl
+
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

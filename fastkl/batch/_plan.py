@@ -1,0 +1,70 @@
+"""How many rows are read and computed together: what the memory allows, and no more than is of use.
+
+The whole process is to stay within the budget, beside the interpreter with its imports. Of row functions two blocks
+of input are alive, the one that is computed and the one that is read ahead, and reading may hold each twice while it
+unpacks. All pairs and fits have working memory of their own. The rest of the budget stays free: blocks beyond some
+tens of MB gain nothing.
+"""
+
+import re
+from typing import NamedTuple
+
+from fastkl._threads import available_cpus
+from fastkl.batch._errors import Refused
+
+MIB = 1 << 20
+BLOCK_BYTES = 64 * MIB  # input read together: milliseconds of work for all threads
+COPIES = 4  # of a block of input: read ahead and computed, each maybe twice
+OVERHEAD = 128 * MIB  # compiled code, threads, libraries for files (of which pyarrow takes the most)
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
+_UNITS["ti"] = 1 << 40
+
+
+class Need(NamedTuple):
+    """What a kind of run takes of the memory."""
+
+    row: int  # bytes of input for a row
+    result: int = 0  # bytes of its result
+    working: int = 0  # bytes whatever the number of rows
+    fixed_rows: int | None = None  # so many together, whatever the memory: the last bits depend on it
+
+
+def memory_of(memory: int | str) -> int:
+    """A number of bytes, given as one or as text: "512MiB", "2GB", "1.5g".
+
+    >>> memory_of("512MiB"), memory_of("2 GB")
+    (536870912, 2000000000)
+    """
+    if isinstance(memory, str):
+        found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kmgt]i?|)b?\s*", memory, re.IGNORECASE)
+        size = int(float(found[1]) * _UNITS[found[2].lower()]) if found else 0
+    else:
+        size = 0 if isinstance(memory, bool) else int(memory)
+    if size < 1:
+        raise ValueError(f"memory must be a number of bytes or a text like '512MiB', not {memory!r}")
+    return size
+
+
+def rows_together(need: Need, memory: int, stored: int) -> int:
+    """How many rows make a block, in whole numbers of the rows that are ``stored`` together where these are few.
+
+    >>> rows_together(Need(row=4096, result=8), 512 << 20, 1)
+    16384
+    >>> rows_together(Need(row=4096, result=8), 512 << 20, 1000)
+    16000
+    """
+    room = memory - OVERHEAD - need.working
+    each = max(1, COPIES * need.row + 2 * need.result)
+    wanted = need.fixed_rows or 1
+    if room < wanted * each:
+        least = OVERHEAD + need.working + wanted * each
+        raise Refused(f"memory of {memory / MIB:.4g} MiB is too little for this run; it needs {least / MIB:.4g} MiB")
+    if need.fixed_rows:
+        return need.fixed_rows
+    rows = max(1, min(room // each, BLOCK_BYTES // max(need.row, need.result, 1)))
+    return rows // stored * stored if rows >= stored else rows
+
+
+def working_memory(threads: int | None) -> int:
+    """What the product of matrices of all pairs takes beside arguments and result."""
+    return (128 + 32 * min(available_cpus() if threads is None else threads, 4)) * MIB

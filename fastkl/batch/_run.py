@@ -1,0 +1,191 @@
+"""The loop of a run: blocks of rows are computed and noted until all are there, then the file gets its name."""
+
+import contextlib
+import errno
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+from fastkl.batch._errors import Interrupted, InvalidHistogram
+from fastkl.batch._facts import facts_of
+from fastkl.batch._finish import check_absent, check_format, check_place, finish, npy_header, write_report
+from fastkl.batch._job import Job
+from fastkl.batch._journal import Journal
+from fastkl.batch._layout import row_type
+from fastkl.batch._open import open_job
+from fastkl.batch._protocols import SourceError
+from fastkl.batch._report import Progressed, Summary, Watch
+
+_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+
+
+class _Changed(SourceError):
+    """What was computed is of no known input."""
+
+
+def run(
+    kind: str,
+    p: Any,
+    q: Any,
+    out: str | Path,
+    *,
+    memory: int | str = "1GiB",
+    resume: bool = False,
+    force: bool = False,
+    on_invalid: Literal["raise", "nan", "report"] = "raise",
+    ids: Any = None,
+    threads: int | None = None,
+    progress: bool = False,
+    on_progress: Callable[[Progressed], Any] | None = None,
+    **options: Any,
+) -> Summary:
+    """Compute divergences or fits of histograms in files, and write them to a file that is complete or absent.
+
+    Rows are read in blocks while the block before is computed. The results have the bits of the functions, whatever
+    the blocks and the memory; only of ``pairwise`` in single precision the last bits depend on the rows that are
+    computed together, of which there are fixed numbers.
+
+    Parameters
+    ----------
+    kind : str
+        "kl", "js", "js_distance", "jeffreys", "renyi", "alpha" and "cross_entropy": row i of p against row i of q, or
+        one histogram against all of the other. "pairwise" and "nearest": all rows of p against all of q. "fit": fits
+        to p; q is None.
+    p, q : path or array_like
+        Histograms as rows. A file of several arrays is followed by ":" and a name: "run.h5:/day/p". For "pairwise"
+        None as q stands for p itself.
+    out : path
+        The result, in the format of its suffix. In tables (.csv, .parquet, .arrow, .feather) a fit has a row for each
+        objective, histogram and minimum. .npy holds one array: a divergence of rows, or a matrix.
+    memory : int or str
+        The most memory to use beside the interpreter with its imports: bytes, or "512MiB", "2GB". Where q has no room
+        in it, "pairwise" and "nearest" read q anew for each block of p.
+    resume : bool
+        Go on with an unfinished run to ``out``; begin at the beginning where there is none. The version of fastkl,
+        the kind, the options and the files (their size and time of change) must be the same; ``memory`` and
+        ``threads`` may differ, and ``on_invalid`` may be another one where it was "raise". The result is the same to
+        the bit as that of an uninterrupted run. Of arrays in memory 1024 rows are compared.
+    force : bool
+        Replace ``out``. Without ``resume`` an unfinished run is discarded.
+    on_invalid : {"raise", "nan", "report"}
+        As in the functions; "report" gives NaN and writes OUT.invalid.csv with the row, its id, the side and the
+        reason of each invalid histogram.
+    ids : str or array_like, optional
+        The column or array in the file that names its rows, or the names. They become a column of ``out``.
+    threads : int, optional
+        As in the functions. One more reads.
+    progress : bool
+        A bar on stderr if that is a terminal, else a line every few seconds.
+    on_progress : callable, optional
+        Called with a `Progressed` after each block.
+    **options
+        Those of the function: base, normalize, pseudocount, weights (an array, or a file), axis, alpha, dtype;
+        divergence, method, rtol; k; edges, points, family, grid, objective ("both" too), minima, refine, fixed.
+
+    Returns
+    -------
+    Summary
+        Rows, seconds, bytes read, GB/s, invalid rows, and where the result is.
+
+    Raises
+    ------
+    Refused
+        A file or an unfinished run is in the way, another run to ``out`` is under way, what is to be resumed is
+        something else, or the memory is too little. Nothing was computed.
+    InvalidHistogram, formats' SourceError : ValueError
+        A row is no histogram, or a file can't be read or has changed. The message names file and row.
+    OSError
+        The disk is full, say.
+    Interrupted : KeyboardInterrupt
+        Ctrl-C. After this and the two before, what was done is kept in the folder ``.OUT.fastkl`` beside ``out``, if
+        it was more than a second's work.
+
+    Notes
+    -----
+    .npy, .csv and uncompressed .npz are mapped. If another program cuts away the part that is being read, the system
+    ends the process, as with every memory map; what was done can't be resumed then, as the input is another. A file
+    that changes in other ways meanwhile is noticed, and nothing is made of it.
+
+    What is done is on disk every second: a run that is killed loses no more.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> import fastkl.batch
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.save(f"{folder}/days.npy", [[1, 2, 1], [1, 1, 2], [0, 0, 0]])
+    ...     summary = fastkl.batch.run(
+    ...         "kl", f"{folder}/days.npy", [1, 1, 2], f"{folder}/kl.npy", base=2, on_invalid="report"
+    ...     )
+    ...     print(np.load(f"{folder}/kl.npy"), summary.rows, summary.invalid_rows)
+    [0.25 0.    nan] 3 1
+    """
+    target = Path(out)
+    check_place(target, force, [p, q])
+    with ExitStack() as files:
+        opening: dict[str, Any] = {"memory": memory, "on_invalid": on_invalid, "ids": ids, "show_progress": progress}
+        job = open_job(kind, p, q, files, options={**options, "threads": threads}, **opening)
+        facts = facts_of(kind, job, {**job.options, "on_invalid": on_invalid})
+        journal = files.enter_context(Journal(target, facts, job.rows, resume=resume, force=force))
+        row_bytes = job.kind.need.row
+        with Watch(f"fastkl {kind}", job.rows, journal.done, row_bytes, progress, on_progress) as watch:
+            try:
+                _complete(job, journal, target, force, watch)
+            except BaseException as error:
+                _stop(journal, target, error)
+        seconds, read = watch.seconds, (job.rows - journal.resumed_from) * row_bytes
+        return Summary(
+            kind=kind,
+            rows=job.rows,
+            seconds=seconds,
+            bytes_read=read,
+            gb_per_s=read / max(seconds, 1e-9) / 1e9,
+            invalid_rows=journal.invalid_rows,
+            out=str(target),
+            invalid_out=str(journal.report_path) if on_invalid == "report" else None,
+            resumed_from=journal.resumed_from or None,
+        )
+
+
+def _complete(job: Job, journal: Journal, target: Path, force: bool, watch: Watch) -> None:
+    """Compute what is not done, make the file, and leave nothing else."""
+    if journal.has_values:
+        check_absent(target, force)
+        check_format(job, journal)
+        kept = journal.open_kept(npy_header(job, target), row_type(job.kind.columns).itemsize)
+        _compute(job, journal, watch)
+        if job.on_invalid == "report":
+            write_report(journal, kept)
+    finish(job, journal, force)
+    journal.remove()
+
+
+def _compute(job: Job, journal: Journal, watch: Watch) -> None:
+    before = job.identities()
+    is_told = job.on_invalid == "report"
+    if not journal.done and (invalid := job.check_rest()):
+        journal.tell(invalid)
+    for block in job.blocks(journal.done):
+        journal.add(block, [job.id_of(found) for found in block.invalid] if is_told else None)
+        watch.tell(block.stop, block.stop - block.start)
+    for name, identity in job.identities().items():
+        if identity != before[name]:
+            raise _Changed(f"{job.sources[name].name} was changed while it was read; nothing is kept")
+
+
+def _stop(journal: Journal, target: Path, error: BaseException) -> NoReturn:
+    """Keep what is done if it is worth that, and say so in the error."""
+    if journal.recorded == 0 or isinstance(error, _Changed):
+        journal.remove()
+        raise error
+    with contextlib.suppress(OSError):  # of a disk that is full, too: what was recorded before is there
+        journal.record()
+    kept = f"{journal.recorded:,} of {journal.rows:,} rows are done and kept: resume=True continues"
+    if isinstance(error, KeyboardInterrupt):
+        raise Interrupted(f"interrupted; {kept}") from None
+    if isinstance(error, OSError) and error.errno in _FULL:
+        raise OSError(error.errno, f"no room for {target}: {error.strerror}; {kept}") from error
+    if isinstance(error, InvalidHistogram | SourceError):
+        raise type(error)(f"{error}; {kept}") from error
+    raise error
