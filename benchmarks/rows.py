@@ -1,34 +1,56 @@
-"""Row-wise divergences over rows x bins x dtype x library: time, and the peak memory of the process."""
+"""Row-wise KL divergences over rows x bins x dtype x library, along both axes, and over threads."""
 
 from fastkl._threads import available_cpus
 from fastkl.bench import data
 from fastkl.bench.case import Case
-from fastkl.bench.peers import FASTKL, SCIPY
+from fastkl.bench.peers import FASTKL, FLOOR
 
-_LIBRARIES = {"fastkl": FASTKL, "scipy": SCIPY}
+from .contest import LIBRARIES
+from .contest import Contest as _Contest
+
 # Above this SciPy takes seconds a call, and its temporaries gigabytes.
 _MOST_BINS = 1 << 25
+_DTYPES = ["float64", "float32", "uint16"]
+_THREADS = sorted({1, 2, available_cpus()} & set(range(available_cpus() + 1)))
 
 
-class Rows:
+def _make(dtype):
+    return data.two_counts if dtype.startswith("uint") else data.two_positive
+
+
+class Rows(_Contest):
     """KL divergences of normalised histograms."""
 
-    params = ([1_000, 100_000], [16, 256, 4_096], ["float64", "float32", "uint16"], list(_LIBRARIES))
+    params = ([1_000, 100_000], [16, 256, 4_096], _DTYPES, list(LIBRARIES))
     param_names = ("rows", "bins", "dtype", "library")
 
     def setup(self, rows, bins, dtype, library):
         """Make the data, and compile for this dtype and layout."""
         if rows * bins > _MOST_BINS:
             raise NotImplementedError  # how asv spells a skip
-        make = data.two_counts if dtype.startswith("uint") else data.two_positive
-        p, q = make(rows, bins, dtype)
-        self.call = _LIBRARIES[library].bind(Case(p, q, available_cpus(), normalize=True))
-        self.call()
+        self.enter(LIBRARIES[library], Case(*_make(dtype)(rows, bins, dtype), available_cpus(), normalize=True))
 
-    def time_kl(self, *params):
-        """Time one call."""
-        self.call()
 
-    def peakmem_kl(self, *params):
-        """Peak memory of data, compiler and call."""
-        self.call()
+class Axis(_Contest):
+    """Histograms that are rows, and such that are columns."""
+
+    params = ([-1, 0], _DTYPES, list(LIBRARIES))
+    param_names = ("axis", "dtype", "library")
+
+    def setup(self, axis, dtype, library):
+        """Make the data: the same numbers of histograms and of bins."""
+        shape = (256, 20_000) if axis == 0 else (20_000, 256)
+        case = Case(*_make(dtype)(*shape, dtype), available_cpus(), normalize=True, axis=axis)
+        self.enter(LIBRARIES[library], case)
+
+
+class Threads(_Contest):
+    """One batch on 1, 2 and all threads, beside the read floor on as many."""
+
+    params = (_THREADS, ["float64", "float32"], ["fastkl", "read floor"])
+    param_names = ("threads", "dtype", "contestant")
+
+    def setup(self, threads, dtype, contestant):
+        """Make the data, beyond the caches."""
+        peer = {"fastkl": FASTKL, "read floor": FLOOR}[contestant]
+        self.enter(peer, Case(*data.two_positive(50_000, 256, dtype), threads, normalize=True))

@@ -1,6 +1,6 @@
 """`fastkl bench`, its jobs and contestants, and the asv suites: they run and say the truth. Times are not judged."""
 
-import importlib.util
+import importlib
 import io
 import json
 import math
@@ -349,40 +349,101 @@ def test_missed_targets_are_said_so() -> None:
     assert report.missed([result]) == ["job: a / b 0.50, 0.60 at best (at least 0.75, aim 0.9)"]
 
 
-def _asv_module(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(f"asv_{name}", ROOT / "benchmarks" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+# What runs a suite in a new process, as asv does, and counts what Numba compiles or loads: in setup, and when timed.
+_COUNT_COMPILATIONS = """
+import importlib, json, sys
+from numba.core.dispatcher import Dispatcher
+compile, count = Dispatcher.compile, 0
+def counted(*args):
+    global count
+    count += 1
+    return compile(*args)
+Dispatcher.compile = counted
+module, suite, cold, params = json.loads(sys.argv[1])
+from benchmarks.contest import Contest
+if cold:
+    Contest.enter = lambda self, peer, case: setattr(self, "call", peer.bind(case))
+found = []
+for values in params:
+    benchmark, count = getattr(importlib.import_module(module), suite)(), 0
+    benchmark.setup(*values)
+    in_setup, count = count, 0
+    benchmark.time_call(*values)
+    found.append([in_setup, count])
+print(json.dumps(found))
+"""
 
 
-def _asv_benchmarks() -> Iterator[Any]:
-    for module in ("rows", "pairs", "startup"):
-        for suite in vars(_asv_module(module)).values():
-            if not isinstance(suite, type) or suite.__module__ != f"asv_{module}":
+def _asv_suites() -> Iterator[tuple[Any, list[str], list[tuple[Any, ...]]]]:
+    """Each suite with its methods and a few parameters: all jobs and libraries, the first of each other."""
+    sys.path.insert(0, str(ROOT))
+    modules = [importlib.import_module(f"benchmarks.{name}") for name in ("rows", "pairs", "table", "startup")]
+    sys.path.remove(str(ROOT))
+    for module in modules:
+        for name, suite in vars(module).items():
+            if name.startswith("_") or not isinstance(suite, type) or suite.__module__ != module.__name__:
                 continue
-            # The first of each parameter but the library: the smallest size, one dtype.
             params = getattr(suite, "params", ())
             axes = params if params and isinstance(params[0], list) else [list(params)] if params else []
             few = [axis if "fastkl" in axis else axis[:1] for axis in axes]
-            methods = [name for name in vars(suite) if name.startswith(("time_", "timeraw_", "track_", "peakmem_"))]
-            for method, values in product(methods, product(*few)):
-                yield pytest.param(suite, method, values, id="-".join([suite.__name__, method, *map(str, values)]))
+            if getattr(suite, "param_names", ())[:1] == ("job",) and len(axes) > 1:
+                few[0] = axes[0]
+            kinds = ("time_", "timeraw_", "track_", "peakmem_")
+            yield suite, [name for name in dir(suite) if name.startswith(kinds)], list(product(*few))
 
 
-@pytest.mark.parametrize(("suite", "method", "values"), list(_asv_benchmarks()))
-def test_asv_benchmark_runs(suite: Any, method: str, values: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # for new processes: compiling there takes seconds
+def _asv_benchmarks() -> Iterator[Any]:
+    for suite, methods, params in _asv_suites():
+        module = suite.__module__.removeprefix("benchmarks.")
+        for values in params:
+            yield pytest.param(suite, methods, values, id="-".join([module, suite.__name__, *map(str, values)]))
+
+
+@pytest.mark.parametrize(("suite", "methods", "values"), list(_asv_benchmarks()))
+def test_asv_benchmarks_run(
+    suite: Any, methods: list[str], values: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if suite.__module__ == "benchmarks.startup":
+        monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # for new processes: compiling there takes seconds
     benchmark = suite()
     if hasattr(benchmark, "setup"):
-        benchmark.setup(*values)
-    result = getattr(benchmark, method)(*values)
-    if method.startswith("timeraw"):
-        statement, setup = result if isinstance(result, tuple) else (result, "")
-        exec(compile(f"{setup}\n{statement}", method, "exec"), {})
-    if method.startswith("track"):
-        assert result > 0
+        try:
+            benchmark.setup(*values)
+        except NotImplementedError as reason:
+            pytest.skip(str(reason))
+    for method in methods:
+        result = getattr(benchmark, method)(*values)
+        if method.startswith("timeraw"):
+            statement, setup = result if isinstance(result, tuple) else (result, "")
+            exec(compile(f"{setup}\n{statement}", method, "exec"), {})
+        if method.startswith("track"):
+            assert math.isfinite(result)
     if hasattr(benchmark, "teardown"):
         benchmark.teardown(*values)
+
+
+def _compilations(suite: Any, params: list[tuple[Any, ...]], cold: bool = False) -> list[list[int]]:
+    command = [sys.executable, "-c", _COUNT_COMPILATIONS]
+    words = json.dumps([suite.__module__, suite.__name__, cold, params])
+    done = subprocess.run([*command, words], cwd=ROOT, capture_output=True, text=True, check=True)
+    found: list[list[int]] = json.loads(done.stdout)
+    return found
+
+
+_TIMED = [(suite, params) for suite, methods, params in _asv_suites() if "time_call" in methods]
+
+
+@pytest.mark.parametrize(
+    ("suite", "params"), _TIMED, ids=[f"{suite.__module__}.{suite.__name__}" for suite, _ in _TIMED]
+)
+def test_no_asv_benchmark_times_a_compilation(suite: Any, params: list[tuple[Any, ...]]) -> None:
+    ours = [values for values in params if values[-1] == "fastkl"]
+    found = _compilations(suite, ours)
+    assert sum(in_setup for in_setup, _ in found) > 0
+    assert [timed for _, timed in found] == [0] * len(ours)
+
+
+def test_a_compilation_that_is_timed_would_be_seen() -> None:
+    suite, params = _TIMED[0]
+    ((_, timed),) = _compilations(suite, params[:1], cold=True)
+    assert timed > 0

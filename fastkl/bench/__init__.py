@@ -7,6 +7,8 @@
     rounds    times calls in turn                  case     the question and the true answer
     report    prints what was measured             machine  where it was measured
     data      seeded arrays, only ever added to    html     the page that shows the figures
+    guard     compares jobs with what was stored   check    measures them for that
+    verdict   what measurements say, how sure
 """
 
 import argparse
@@ -29,7 +31,12 @@ contestants of a job run in turn, many times.
 
 Lines that begin with -> have a target: "at least" and "at most" are bounds that the developers of fastkl hold it to on
 their machine, "aim" is where they want to get. MISSED says that a bound was not kept here, which on another machine
-is no fault of yours; the exit status is 0 all the same."""
+is no fault of yours; the exit status is 0 all the same.
+
+--check asks another thing: have jobs become slower than what was stored for this machine, by more than --margin? It
+times them and the floor, or the product, in turn; tells the interval that holds the slowdown with a probability of
+99 %; measures again what looks slower; and has the exit status 1 only if that says so again. On a machine that
+nothing is stored for it passes. It takes a tenth of the data and one thread, --quick half the time."""
 
 _EXAMPLES = """\
 examples:
@@ -40,6 +47,10 @@ examples:
   fastkl bench --readme here.json            the table in README.md from such figures
   fastkl bench --html page                   all jobs, and a page of tables and charts, to open in a browser
   fastkl bench --html page --from a.json b.json   that page from such figures
+  fastkl bench --check                       the jobs of all suites, compared with what is stored for this machine
+  fastkl bench --check --update              store how fast they are
+  fastkl bench --check --update --expected before.json   so do two builds compare: store with the one,
+  fastkl bench --check --expected before.json            check with the other, on the same machine
 
 The jobs hold up to 6 GB of arrays at a time; --scale 0.1 needs a tenth of that.
 """
@@ -56,8 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     positive, count = number(float, _check_positive, "above zero"), number(int, check_threads, "a whole number >= 1")
     add(
         "--suite",
-        default="rows",
-        help="rows (default); divergences: others than KL, logits, sparse rows; pairs: all pairs, nearest rows; fits",
+        help="rows (default, of --check: all); divergences: others than KL, logits, sparse rows; "
+        "pairs: all pairs, nearest rows; fits",
     )
     add("--jobs", default="*", metavar="PATTERN", help="only jobs whose names match")
     add("--quick", action="store_true", help="a quarter of the data and of the time")
@@ -76,6 +87,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="measure nothing: the page of these figures",
     )
     add("--force", action="store_true", help="replace FILE, or the page in DIR, if it exists")
+    add("--check", action="store_true", help="exit with status 1 if jobs are slower than what is stored")
+    add("--update", action="store_true", help="with --check: store how fast they are, for this machine")
+    add("--expected", type=Path, metavar="FILE", help="with --check: what is stored (default: fastkl's own)")
+    add("--margin", type=positive, metavar="X", help="with --check: slower by this part is no matter (default: 0.15)")
     add("--readme", type=Path, metavar="FILE", help="measure nothing: put the figures of FILE into ./README.md")
 
 
@@ -87,13 +102,18 @@ def run(args: argparse.Namespace) -> int:
     if args.figures:
         _make_page(args)
         return 0
+    if args.check or args.update or args.expected or args.margin:
+        from fastkl.bench import guard
+        from fastkl.bench.jobs import SUITES
+
+        return guard.command(_chosen([args.suite] if args.suite else list(SUITES), args.jobs), args)
     from fastkl._threads import available_cpus
     from fastkl.bench import html, report
     from fastkl.bench.machine import describe
     from fastkl.bench.measure import Settings, measure
     from fastkl.cli._results import check_target
 
-    jobs = _chosen(args.suite, args.jobs)
+    jobs = _chosen([args.suite or "rows"], args.jobs)
     if args.json:
         check_target(args.json, args.force, inputs=[])
     if args.html:
@@ -123,15 +143,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _chosen(suite: str, pattern: str) -> "Sequence[Job]":
+def _chosen(suites: "Sequence[str]", pattern: str) -> "Sequence[Job]":
     from fastkl.bench.jobs import SUITES
     from fastkl.cli._command import UsageError
 
-    if suite not in SUITES:
-        raise UsageError(f"there is no suite {suite}, only {', '.join(SUITES)}")
-    jobs = [job for job in SUITES[suite] if fnmatch(job.name, pattern)]
+    if unknown := [suite for suite in suites if suite not in SUITES]:
+        raise UsageError(f"there is no suite {unknown[0]}, only {', '.join(SUITES)}")
+    known = [job for suite in suites for job in SUITES[suite]]
+    jobs = [job for job in known if fnmatch(job.name, pattern)]
     if not jobs:
-        raise UsageError(f"no job is called {pattern}; there are {', '.join(job.name for job in SUITES[suite])}")
+        raise UsageError(f"no job is called {pattern}; there are {', '.join(job.name for job in known)}")
     return jobs
 
 
