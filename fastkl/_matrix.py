@@ -16,6 +16,7 @@ from fastkl.containers import open_containers
 _Array = npt.NDArray[Any]
 _DOUBLE = np.dtype(np.float64)
 _DENSE = 1 << 16  # bins of sparse rows that are made dense together
+_HUGE = 1e290
 _MAPPED = 1 << 22  # bins of a mapped file whose pages are let go together
 
 
@@ -55,6 +56,14 @@ class Matrix:
         """Some rows in contiguous double precision, the pseudo-count added."""
         rows = np.ascontiguousarray(self.rows(start, stop), np.float64)
         return rows + pseudocount if pseudocount else rows
+
+    def moderate(self, start: int, stop: int, pseudocount: float) -> npt.NDArray[np.float64]:
+        """The same for those who want shares: rows whose totals would overflow are scaled down by a power of two."""
+        rows = self.doubles(start, stop, pseudocount)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if not rows.sum() < np.inf:
+                rows = rows * np.where(rows.max(axis=1, initial=0.0) > _HUGE, 2.0**-64, 1.0)[:, None]
+        return rows
 
     def let_go(self, start: int, stop: int) -> None:
         """Say that some rows have been read: those of a mapped file need not stay in memory."""

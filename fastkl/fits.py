@@ -90,7 +90,8 @@ def fit(
     fixed : dict of str to float, optional
         Parameters that are not fitted.
     surface : bool
-        Give the divergences on the whole grid too, as ``.surface``, with a relative error of at most 1e-9.
+        Give the divergences on the whole grid too, as ``.surface``, with a relative error of at most 1e-9; inf where
+        there is no such distribution.
     pseudocount : float
         Added to every bin of p. Where p has bins without mass, the reverse divergence from distributions that have mass
         there is inf; that is the mathematics, and this is the way out of it.
@@ -174,9 +175,7 @@ def fit(
             f"p has {matrix.bins} bins and {axis.name} has {len(axis.values)} numbers; there must be {needed}"
         )
     which, frozen = family_of(family)
-    spread = matrix.spread(pseudocount, True, workers)
-    if on_invalid == "raise" and np.isnan(spread).any():
-        raise ValueError(matrix.describe_invalid(np.isnan(spread)))
+    spread = _spread(matrix, pseudocount, on_invalid, workers)
     moments = partial(_moments, matrix, axis, pseudocount, ~np.isnan(spread))
     searched = grid_of(which, grid, _held(frozen, fixed), axis, moments)
     plan = plan_of(divergence, alpha, True)
@@ -248,11 +247,19 @@ def _is_table(family: Any) -> bool:
     return not isinstance(family, str) and not hasattr(family, "dist") and np.ndim(family) == 2
 
 
+def _spread(matrix: Matrix, pseudocount: float, on_invalid: str, threads: int) -> npt.NDArray[np.float64]:
+    """The divergence of each histogram from the uniform one, NaN of those that are none."""
+    spread = matrix.spread(pseudocount, True, threads)
+    if on_invalid == "raise" and np.isnan(spread).any():
+        raise ValueError(matrix.describe_invalid(np.isnan(spread)))
+    return spread
+
+
 def _moments(matrix: Matrix, axis: Axis, pseudocount: float, is_valid: npt.NDArray[np.bool_]) -> Moments:
     """The moments of the histograms."""
     moments = Moments(axis)
     for part in parts(0, matrix.count, max(1, _READ // max(matrix.bins, 1))):
-        moments.add(matrix.doubles(part.start, part.stop, pseudocount)[is_valid[part]])
+        moments.add(matrix.moderate(part.start, part.stop, pseudocount)[is_valid[part]])
         matrix.let_go(part.start, part.stop)
     return moments
 
@@ -272,6 +279,8 @@ def _fit_table(
         raise ValueError(f"family has {table.bins} bins, p has {matrix.bins}; numbers of bins must agree")
     if minima > table.count:
         raise ValueError(f"minima must be at most the {table.count} candidates of the table, not {minima}")
+    for histograms in (matrix, table):  # which have other names where the nearest are looked for
+        _spread(histograms, pseudocount, options["on_invalid"], options["threads"])
     divergence, alpha = _divergence_of(objective)
     options = options | {"divergence": divergence, "alpha": alpha, "pseudocount": pseudocount, "dtype": np.float64}
     found, index = nearest(matrix.values, table.values, minima, **options)

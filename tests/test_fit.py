@@ -11,6 +11,8 @@ import scipy.stats
 from sklearn.datasets import load_digits
 
 import fastkl
+from fastkl.fitting._axis import axis_of as bins_of
+from fastkl.fitting._families import family_of
 
 EDGES = np.linspace(0.0, 11.0, 23)
 POINTS = 0.5 * (EDGES[1:] + EDGES[:-1])
@@ -261,6 +263,144 @@ def test_fits_are_stored_and_sent():
         again = pickle.loads(pickle.dumps(found))
         assert repr(again) == repr(found)
         np.testing.assert_array_equal(again.histogram(), found.histogram())
+
+
+def test_mixtures_whose_components_can_not_be_exchanged():
+    x = np.linspace(-8, 8, 81)
+    normal = scipy.stats.norm.pdf
+    p = 0.5 * normal(x, 0.2, 0.5) + 0.5 * normal(x, 0, 2)
+    grid = {"weight": [0.5], "loc1": [0, 1.0], "loc2": [0, 1.0], "scale2": [1.5, 2.0]}
+    found = fastkl.fit(p, points=x, family="norm_mixture", grid=grid, fixed={"scale1": 0.5})
+    assert found.divergence < 1e-20
+    np.testing.assert_allclose(found.histogram(), p / p.sum(), rtol=1e-8)
+    p = 0.5 * normal(x, 3, 0.5) + 0.5 * normal(x, -2.5, 2)
+    grid = {"weight": [0.5], "loc1": [-2.5, 3], "scale1": [0.5], "loc2": [-2.5, 3], "scale2": [2.0]}
+    assert fastkl.fit(p, points=x, family="norm_mixture", grid=grid, refine=False).divergence < 1e-15
+    p = 0.3 * normal(x, 3, 0.5) + 0.7 * normal(x, -2.5, 2)
+    found = fastkl.fit(p, points=x, family="norm_mixture", fixed={"weight": 0.3})
+    np.testing.assert_allclose([found.params["loc1"], found.params["loc2"]], [3, -2.5], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("frozen", "edges"),
+    [
+        (scipy.stats.gamma(400, scale=0.05), np.linspace(14, 27, 41)),
+        (scipy.stats.weibull_min(60, scale=3), np.linspace(2.4, 3.3, 41)),
+        (scipy.stats.beta(300, 900), np.linspace(0.15, 0.35, 41)),
+        (scipy.stats.invgamma(90, scale=200), np.linspace(1, 4, 41)),
+        (scipy.stats.lognorm(0.02, scale=50), np.linspace(44, 56, 41)),
+        (scipy.stats.geom(1e-5), np.arange(0, 10**6, 20_000) + 0.5),
+        (scipy.stats.nbinom(40.5, 0.3), np.arange(20, 200) - 0.5),
+    ],
+)
+@pytest.mark.parametrize("objective", ["forward", "reverse"])
+def test_default_grids_lie_where_the_moments_are(frozen, edges, objective):
+    mass = np.diff(frozen.cdf(edges))
+    is_some = mass > 1e-12
+    first, last = np.flatnonzero(is_some)[[0, -1]]
+    found = fastkl.fit(mass[first : last + 1], edges=edges[first : last + 2], family=frozen.dist, objective=objective)
+    assert found.divergence < 1e-6
+    given = dict(zip([*filter(None, (frozen.dist.shapes or "").split(", "))], frozen.args, strict=True)) | frozen.kwds
+    for name, value in found.params.items():
+        np.testing.assert_allclose(value, given[name], rtol=1e-3, err_msg=name)
+
+
+@pytest.mark.parametrize("objective", [0.5, 1e-6, 1 - 1e-6])
+def test_objectives_between_where_shares_are_no_normal_numbers(objective):
+    x = np.linspace(-35, 35, 141)
+    found = fastkl.fit(scipy.stats.norm.pdf(x), points=x, objective=objective, minima=2)
+    np.testing.assert_allclose([found.params["loc"][0], found.params["scale"][0]], [0, 1], atol=1e-8)
+    assert found.divergence[0] < 1e-12
+
+
+def test_points_at_the_end_of_a_support():
+    options = {"points": np.arange(8.0), "family": "gamma", "grid": {"a": [0.5, 1, 2], "scale": [1, 2, 4]}}
+    for p in ([8, 4, 3, 2, 1, 1, 0.5, 0.2], [0, 4, 3, 2, 1, 1, 0.5, 0.2]):
+        found = fastkl.fit(p, refine=False, **options)
+        kept = fastkl.fit(p, refine=False, surface=True, **options)
+        assert (found.grid_index, found.divergence) == (kept.grid_index, kept.divergence)
+        np.testing.assert_allclose(found.divergence, kept.surface.min(), rtol=1e-9)
+    y = np.linspace(0, 1, 9)
+    p = scipy.stats.beta.pdf(y, 1, 3)
+    found = fastkl.fit(p, points=y, family="beta", grid={"a": [1.0, 2.0], "b": [2.0, 3.0, 4.0]}, refine=False)
+    assert found.divergence < 1e-15
+
+
+TAILS = {
+    "rayleigh": ([20, 37, 38, 39, 41, 60, np.inf], (), lambda a: mpmath.exp(-a * a / 2)),
+    "halfnorm": ([30, 37, 38, 39, 45, 60, np.inf], (), lambda a: mpmath.erfc(a / mpmath.sqrt(2))),
+    "weibull_min": ([5, 7, 8, 9, 9.5, 15], (3.25,), lambda a: mpmath.exp(-(a**3.25))),
+    "gumbel_l": ([3, 5, 6, 6.5, 6.75, 7, 8], (), lambda a: mpmath.exp(-mpmath.exp(a))),
+    "laplace": ([600, 700, 800, 900, np.inf], (), lambda a: mpmath.exp(-a) / 2),
+    "gamma": ([0, 5, 500, 1000, 1250, np.inf], (2.0,), lambda a: (1 + a) * mpmath.exp(-a)),
+    "expon": (1 + 1e-12 * np.arange(5), (), lambda a: mpmath.exp(-a)),
+}
+
+
+@pytest.mark.parametrize("name", TAILS)
+def test_masses_that_underflow_or_cancel(name):
+    edges, shapes, survival = TAILS[name]
+    family, axis = family_of(name)[0], bins_of(edges, None)
+    values = np.array([*shapes, 0.0, 1.0])[:, None]
+    with mpmath.workdps(50):
+        above = [survival(mpmath.mpf(float(a))) if a < np.inf else mpmath.mpf(0) for a in edges]
+        truth = [mpmath.log((a - b) / (above[0] - above[-1])) for a, b in itertools.pairwise(above)]
+    np.testing.assert_allclose(family.log_masses(axis, values)[0], np.array(truth, float), rtol=1e-12, atol=1e-12)
+
+
+def test_magnitudes_of_bins_and_places():
+    p, grid = histograms(4, 22), {"loc": LOC, "scale": SCALE}
+    expected = fastkl.fit(p, edges=EDGES, grid=grid)
+    for factor in (2.0**1015, 2.0**-1000):
+        found = fastkl.fit(p * factor, edges=EDGES, grid=grid)
+        np.testing.assert_allclose(found.divergence, expected.divergence, rtol=1e-12)
+        np.testing.assert_allclose(found.params["loc"], expected.params["loc"], rtol=1e-9)
+        np.testing.assert_allclose(found.target((1,)).sum(), 1)
+    for place in (1e8, 1.7e9):  # seconds of an epoch
+        found = fastkl.fit(p, edges=EDGES + place, grid={"loc": LOC + place, "scale": SCALE})
+        np.testing.assert_array_equal(found.converged, expected.converged)
+        np.testing.assert_allclose(found.params["scale"], expected.params["scale"], rtol=1e-6)
+    tiny = fastkl.fit(p, edges=EDGES * 1e-170, grid={"loc": LOC * 1e-170, "scale": SCALE * 1e-170}, refine=False)
+    again = fastkl.fit(p, edges=EDGES, grid=grid, refine=False)
+    np.testing.assert_allclose(tiny.divergence, again.divergence, rtol=1e-10)
+    with pytest.raises(ValueError, match=r"edges\[1\] is 1e\+152; numbers of edges must lie between"):
+        fastkl.fit([1, 2], edges=[0, 1e152, 2e152])
+
+
+def test_candidates_that_are_far_too_narrow_change_nothing():
+    p = histograms(50, 22)
+    options = {"points": POINTS, "refine": False}
+    expected = fastkl.fit(p, grid={"loc": LOC, "scale": SCALE}, **options)
+    found = fastkl.fit(p, grid={"loc": LOC, "scale": [*SCALE, 1e-7, 1e-20]}, **options)
+    np.testing.assert_array_equal(found.divergence, expected.divergence)
+    alone = np.zeros(22)
+    alone[4] = 1
+    found = fastkl.fit(alone, points=POINTS, grid={"loc": [POINTS[4]], "scale": [1e-19, 1.0]}, refine=False)
+    assert (found.grid_index, found.divergence) == (0, 0)
+
+
+def test_refined_optima_where_a_parameter_is_large():
+    x = np.linspace(0.6, 1.4, 61)
+    p = scipy.stats.gamma(2500, scale=1 / 2500).pdf(x) * (1 + 0.3 * np.sin(40 * x)) + 1e-12
+    found = fastkl.fit(p, points=x, family="gamma")
+    assert found.converged
+    with mpmath.workdps(40):
+        shares, points = [mpmath.mpf(v) / mpmath.fsum(p) for v in p], [mpmath.mpf(v) for v in x]
+
+        def slopes(log_a, log_scale):
+            a, scale = mpmath.exp(log_a), mpmath.exp(log_scale)
+            logs = [(a - 1) * mpmath.log(v) - v / scale for v in points]
+            masses = [mpmath.exp(v - max(logs)) for v in logs]
+            terms = [m / mpmath.fsum(masses) - share for m, share in zip(masses, shares, strict=True)]
+            return [
+                mpmath.fsum(t * mpmath.log(v) for t, v in zip(terms, points, strict=True)),
+                mpmath.fsum(t * v for t, v in zip(terms, points, strict=True)),
+            ]
+
+        start = tuple(mpmath.log(float(found.params[name])) for name in ("a", "scale"))
+        log_a, log_scale = mpmath.findroot(slopes, start)
+        truth = float(mpmath.exp(log_a)), float(mpmath.exp(log_scale))
+    np.testing.assert_allclose([found.params["a"], found.params["scale"]], truth, rtol=1e-8)
 
 
 def test_ties_go_to_the_smaller_index():

@@ -95,7 +95,7 @@ def _default_grid(p: Source, options: dict[str, Any]) -> dict[str, _Array]:
         for start in range(0, p.rows, together):
             matrix = Matrix("p", p.read(start, min(start + together, p.rows)))
             is_valid = ~np.isnan(matrix.spread(pseudocount, True, threads))
-            found.add(matrix.doubles(0, matrix.count, pseudocount)[is_valid])
+            found.add(matrix.moderate(0, matrix.count, pseudocount)[is_valid])
         return found
 
     return grid_of(family, None, frozen | dict(options.get("fixed") or {}), axis, moments).axes

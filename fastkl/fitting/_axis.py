@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 _Array = npt.NDArray[np.float64]
-_FAR = 1e150  # stands for an infinite edge
+_FAR = 1e150  # stands for an infinite edge, and is beyond all finite ones
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,10 @@ def axis_of(edges: Any, points: Any) -> Axis:
     if is_bad.any():
         i = int(np.argmax(is_bad))
         raise ValueError(f"{name}[{i}] is {values[i].item()!r}; {name} must be {'finite' if least == 1 else 'numbers'}")
+    is_far = np.isfinite(values) & (np.abs(values) >= _FAR)
+    if is_far.any():
+        i = int(np.argmax(is_far))
+        raise ValueError(f"{name}[{i}] is {values[i].item()!r}; numbers of {name} must lie between -1e150 and 1e150")
     falls = np.diff(values) <= 0
     if falls.any():
         i = int(np.argmax(falls))

@@ -83,6 +83,8 @@ def _with_tail(plan: Plan, found: _Array, p: npt.NDArray[Any], logs: _Array, sha
             return run_logits(batch_of(["p", "q"], [log_p, logs]), question, _DOUBLE, 1)[0]
         log_p -= np.log(p.sum(1, keepdims=True))
         a = plan.order
-        left_out = np.where((shares == 0.0) & (p > 0), np.exp(a * log_p + (1.0 - a) * logs), 0.0).sum(1)
-    mended: _Array = found - left_out / (a * (1.0 - a))
+        # The terms of their shares q, (a p + (1 - a) q - p^a q^(1 - a)) / (a (1 - a)), had p alone.
+        power = np.exp(a * log_p + (1.0 - a) * logs)
+        lower = np.where((shares == 0.0) & (p > 0), power - (1.0 - a) * np.exp(logs), 0.0).sum(1)
+    mended: _Array = found - lower / (a * (1.0 - a))
     return mended

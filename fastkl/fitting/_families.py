@@ -34,6 +34,16 @@ class Parameter(NamedTuple):
     high: float = math.inf
     is_whole: bool = False
 
+    @property
+    def is_positive(self) -> bool:
+        """Whether 0 is the lower end, or the number next to it, as SciPy has it where 0 itself is none."""
+        return bool(0.0 <= self.low <= np.finfo(float).smallest_subnormal)
+
+    @property
+    def is_share(self) -> bool:
+        """Whether it lies between 0 and 1."""
+        return self.is_positive and bool(math.nextafter(1.0, 0.0) <= self.high <= 1.0)
+
 
 class Exponential(NamedTuple):
     """log density = natural . statistics + base - log total, at each point and for each candidate."""
@@ -49,7 +59,7 @@ class Entry:
 
     free: tuple[str, ...]
     moments: Callable[[_Array, _Array], Values]  # of means and standard deviations
-    exponential: Callable[[_Array, Values], Exponential] | None = None
+    exponential: Callable[[_Array, Values], Exponential | None] | None = None
     constant: tuple[str, ...] = ("loc",)  # parameters that may not vary for it
     domains: dict[str, tuple[float, float]] = field(default_factory=dict)
 
@@ -62,7 +72,7 @@ class Family:
         self.is_discrete = hasattr(dist, "pmf")
         self.entry = _ENTRIES.get(self.name)
         names = [name.strip() for name in dist.shapes.split(",")] if dist.shapes else []
-        infos = {info.name: info for info in dist._shape_info()}
+        infos = {info.name: info for info in dist._shape_info()} if names else {}
         domains = self.entry.domains if self.entry else {}
         self.parameters = [_parameter(name, infos.get(name), domains) for name in names]
         is_mixture = self.name == "norm_mixture"
@@ -98,14 +108,15 @@ class Family:
             return None
         with np.errstate(all="ignore"):
             form = entry.exponential(axis.values, values)
-        if not all(np.isfinite(part).all() for part in (form.statistics, form.natural)):
+        if form is None or not all(np.isfinite(part).all() for part in (form.statistics, form.natural)):
             return None
         return form
 
 
 def _parameter(name: str, info: Any, domains: dict[str, tuple[float, float]]) -> Parameter:
     low, high = domains.get(name, tuple(info.domain) if info is not None else (-math.inf, math.inf))
-    return Parameter(name, float(low), float(high), bool(info is not None and info.integrality))
+    is_whole = info is not None and info.integrality and name not in domains
+    return Parameter(name, float(low), float(high), bool(is_whole))
 
 
 def _normal_log_masses(axis: Axis, loc: _Array, scale: _Array) -> _Array:
@@ -180,7 +191,9 @@ def _positive(x: _Array, v: Values, *statistics: Callable[[_Array], Any]) -> tup
     return _stack(*(function(inside) for function in statistics)), np.where(y > 0, 0.0, -np.inf), inside
 
 
-def _gamma(x: _Array, v: Values) -> Exponential:
+def _gamma(x: _Array, v: Values) -> Exponential | None:
+    if (x == v["loc"][0]).any() and v["a"].min() <= 1.0:
+        return None  # there is mass at its end
     statistics, base, _ = _positive(x, v, np.log, lambda y: y)
     return Exponential(statistics, base, _stack(v["a"] - 1.0, -1.0 / v["scale"]))
 
@@ -212,8 +225,10 @@ def _invgamma(x: _Array, v: Values) -> Exponential:
     return Exponential(statistics, base, _stack(-v["a"] - 1.0, -v["scale"]))
 
 
-def _beta(x: _Array, v: Values) -> Exponential:
+def _beta(x: _Array, v: Values) -> Exponential | None:
     y = (x - v["loc"][0]) / v["scale"][0]
+    if ((y == 0).any() and v["a"].min() <= 1.0) or ((y == 1).any() and v["b"].min() <= 1.0):
+        return None  # there is mass at an end
     is_inside = (y > 0) & (y < 1)
     y = np.where(is_inside, y, 0.5)
     return Exponential(
@@ -284,7 +299,7 @@ _ENTRIES = {
     ),
     "poisson": Entry(("mu",), lambda m, s: {"mu": m}, _poisson, domains={"mu": _POSITIVE}),
     "geom": Entry(("p",), lambda m, s: {"p": 1.0 / m}, _geom, domains={"p": _UNIT}),
-    "binom": Entry(("p",), lambda m, s: {"p": 0.0 * m + 0.5}, _binom, ("loc", "n"), {"p": _UNIT}),
+    "binom": Entry(("p",), lambda m, s: {}, _binom, ("loc", "n"), {"p": _UNIT}),
     "nbinom": Entry(
         ("n", "p"),
         lambda m, s: {"n": m * m / np.maximum(s * s - m, 0.1 * m), "p": np.minimum(m / (s * s), 0.9)},
@@ -292,7 +307,7 @@ _ENTRIES = {
     ),
     "norm_mixture": Entry(
         ("weight", "loc1", "scale1", "loc2", "scale2"),
-        lambda m, s: {"weight": 0.0 * m + 0.5, "loc1": m, "scale1": 0.5 * s, "loc2": m, "scale2": 0.5 * s},
+        lambda m, s: {"loc1": m, "scale1": 0.5 * s, "loc2": m, "scale2": 0.5 * s},
         domains={"weight": _UNIT, "scale1": _POSITIVE, "scale2": _POSITIVE},
     ),
 }

@@ -45,10 +45,13 @@ class Grid:
 
     @cached_property
     def has_mirror_images(self) -> bool:
-        """True of mixtures whose two components have one grid: exchanged they are the same."""
-        if self.family.name != "norm_mixture" or not {"loc1", "loc2"} <= set(self.names):
+        """True of mixtures whose two components have one grid, in which they can be exchanged."""
+        if self.family.name != "norm_mixture" or not {"weight", "loc1", "scale1", "loc2", "scale2"} <= set(self.names):
             return False
-        return np.array_equal(self.axes["loc1"], self.axes["loc2"])
+        weights = np.sort(self.axes["weight"])
+        has_both = np.allclose(weights, 1.0 - weights[::-1], rtol=0, atol=1e-12)
+        pairs = [(self.axes[f"{name}1"], self.axes[f"{name}2"]) for name in ("loc", "scale")]
+        return has_both and all(np.array_equal(*pair) for pair in pairs)
 
 
 def grid_of(
@@ -131,7 +134,8 @@ def _domain(parameter: Parameter) -> str:
     if math.isinf(high):
         if math.isinf(low):
             return noun
-        return f"{noun} {'above' if low == 0 and not parameter.is_whole else 'of at least'} {low:g}"
+        is_open = parameter.is_positive and not parameter.is_whole
+        return f"{noun} above 0" if is_open else f"{noun} of at least {low:g}"
     return f"{noun} between {low:g} and {high:g}"
 
 
@@ -195,8 +199,9 @@ def _default(family: Family, held: dict[str, float], axis: Axis, moments: Moment
     suggested: Values = {}
     if family.entry:
         held_loc = held.get("loc", 0.0)
-        shifted = means - held_loc if "loc" not in family.entry.free else means
-        shifted = np.where(shifted != 0.0, shifted, axis.step)
+        shifted = means
+        if "loc" not in family.entry.free:
+            shifted = np.where(means != held_loc, means - held_loc, axis.step)
         with np.errstate(all="ignore"):
             suggested = family.entry.moments(shifted, deviations)
     counts = _COUNTS.get(len(free), (max(3, round(10_000 ** (1.0 / max(len(free), 1)))),) * len(free))
@@ -228,11 +233,11 @@ def _range_of(
         if name == "loc":
             count = int(np.clip((high - low) / (_STEP * deviations.min()), count, _MORE * count))
         return np.linspace(low, high, count)
+    if parameter.is_share:
+        return _shares(suggested, count)
     if suggested is None:
         suggested = deviations if name.startswith("scale") else np.array([1.0])
-    if (parameter.low, parameter.high) == (0.0, 1.0):
-        return np.linspace(0.0, 1.0, count + 2)[1:-1]
-    if parameter.low == 0.0 and math.isinf(parameter.high):
+    if parameter.is_positive and math.isinf(parameter.high):
         good = suggested[np.isfinite(suggested) & (suggested > 0)]
         low, high = (good.min(), good.max()) if len(good) else (1.0, 1.0)
         below, above = _AROUND_SCALES if name.startswith("scale") else (_AROUND, _AROUND)
@@ -247,3 +252,13 @@ def _range_of(
     if math.isfinite(parameter.high):
         return parameter.high - np.geomspace(1.0 / _AROUND, _AROUND, count)[::-1]
     return np.linspace(-_AROUND, _AROUND, count)
+
+
+def _shares(suggested: _Array | None, count: int) -> _Array:
+    """Numbers between 0 and 1: around those that the moments suggest, by their odds, or all over."""
+    if suggested is None:
+        return np.linspace(0.0, 1.0, count + 2)[1:-1]
+    good = suggested[(suggested > 0.0) & (suggested < 1.0)]
+    odds = good / (1.0 - good) if len(good) else np.array([1.0])
+    around = np.geomspace(odds.min() / _AROUND, odds.max() * _AROUND, count)
+    return around / (1.0 + around)

@@ -1,8 +1,8 @@
-r"""The logarithms of the masses that distributions of scipy.stats have in bins.
+"""The logarithms of the masses that distributions of scipy.stats have in bins.
 
 A mass is a difference of the distribution function, below the median, or of the survival function, above it. What is so
-far out that they underflow is integrated: with the log density nearly linear there, of slope s, the points at which
-:math:`e^{s x}` has its Gauss-Legendre nodes leave a factor that hardly changes.
+far out that they underflow, or so narrow that they cancel, is integrated: from the end where the density is higher to
+where there is nothing left of it, by Gauss and Legendre's rule.
 
 The methods of distributions that are called here, _cdf and its like, are those which SciPy documents for subclasses to
 write: the public ones copy each argument several times.
@@ -17,9 +17,14 @@ from fastkl.fitting._axis import Axis
 
 _Array = npt.NDArray[np.float64]
 _LEAST = 1e-290  # mass below which digits are lost
+_THIN = 1e-8  # the same of a difference, as a part of what is subtracted
+_NEAR, _DEEP = 1e-6, 40.0  # a step to tell a slope by, and the logarithm of what may be left out of a tail
 _FEW = 64  # whole numbers in a bin that are summed one by one
-_NODES, _WEIGHTS = (0.5 * x for x in np.polynomial.legendre.leggauss(8))
+# So many nodes take the integral of an exponential that falls by e^-40 to 13 digits.
+_NODES, _WEIGHTS = (0.5 * x for x in np.polynomial.legendre.leggauss(24))
 _NODES = _NODES + 0.5
+# SciPy takes the logarithm of a density of these, which may underflow.
+_LOG_DENSITIES = {"laplace": lambda x: -np.abs(x) - np.log(2.0)}
 
 
 def log_masses(dist: Any, axis: Axis, parameters: _Array) -> _Array:
@@ -71,7 +76,8 @@ def _of_bins(dist: Any, z: _Array, shapes: list[_Array]) -> _Array:
     across = is_below[:, :-1] & ~is_below[:, 1:]
     masses[across] += 1.0  # 1 - F(left) - S(right)
     logs = np.log(np.maximum(masses, 0.0))
-    is_lost = ~(masses > _LEAST) & (z[:, :-1] < b) & (z[:, 1:] > a)
+    subtracted = np.maximum(below[:, 1:], above[:, :-1])
+    is_lost = ~(masses > np.maximum(_LEAST, _THIN * subtracted)) & (z[:, :-1] < b) & (z[:, 1:] > a)
     if is_lost.any():
         i, j = np.nonzero(is_lost)
         ends = [np.broadcast_to(end, (len(z), 1))[i, 0] for end in (a, b)]
@@ -111,29 +117,28 @@ def _first_above(dist: Any, z: _Array, shapes: list[_Array], a: _Array, b: _Arra
 
 
 def _integral(dist: Any, left: _Array, right: _Array, shapes: list[_Array]) -> _Array:
-    # log of the integral of the density: the formula of the module's docstring, from the end where it is higher.
-    width = right - left
+    """The logarithms of the integrals of the density from ``left`` to ``right``."""
+    of_one = _LOG_DENSITIES.get(dist.name, dist._logpdf)
 
     def log_density(x: _Array) -> _Array:
         # In one row: some distributions know no other arrays.
         repeated = [np.repeat(shape, x.shape[1]) for shape in shapes]
-        return np.asarray(dist._logpdf(x.ravel(), *repeated), float).reshape(x.shape)
+        logs = np.asarray(of_one(x.ravel(), *repeated), float).reshape(x.shape)
+        return np.where(np.isnan(logs), -np.inf, logs)
 
-    quarters = log_density(left[:, None] + width[:, None] * [0.25, 0.75])
-    slope = (quarters[:, 1] - quarters[:, 0]) / 0.5  # times the width
-    slope = np.where(np.isfinite(slope), slope, 0.0)
-    fall = -np.abs(slope)
-    is_flat = fall > -1e-8
-    fall = np.where(is_flat, -1e-8, fall)
-    share = np.log1p(_NODES * np.expm1(fall)[:, None]) / fall[:, None]
-    share = np.where(is_flat[:, None], _NODES, share)
-    x = np.where(slope[:, None] > 0, right[:, None] - width[:, None] * share, left[:, None] + width[:, None] * share)
-    logs = log_density(x) - np.where(is_flat[:, None], 0.0, fall[:, None] * share)
+    ends = np.stack([left, right], axis=1)
+    at_ends = np.where(np.isfinite(ends), log_density(np.where(np.isfinite(ends), ends, 0.0)), -np.inf)
+    is_left = at_ends[:, 0] >= at_ends[:, 1]
+    start, inwards, width = np.where(is_left, left, right), np.where(is_left, 1.0, -1.0), right - left
+    near = np.minimum(_NEAR * np.maximum(1.0, np.abs(start)), 0.1 * width)
+    slope = (log_density((start + inwards * near)[:, None])[:, 0] - at_ends.max(1)) / near
+    reach = np.where(slope < 0, -_DEEP / slope, np.inf)
+    length = np.minimum(width, np.where(reach > 0, reach, np.inf))
+    logs = log_density(start[:, None] + (inwards * length)[:, None] * _NODES)
     most = logs.max(1)
     total = most + np.log(np.exp(logs - np.where(np.isfinite(most), most, 0.0)[:, None]) @ _WEIGHTS)
-    factor = np.where(is_flat, 1.0, np.expm1(fall) / fall)
-    logs_of_masses = total + np.log(width * factor)
-    return np.where(np.isfinite(logs_of_masses), logs_of_masses, -np.inf)
+    of_masses: _Array = total + np.log(length)
+    return np.where(np.isfinite(of_masses), of_masses, -np.inf)
 
 
 def _of_lattice(dist: Any, axis: Axis, shapes: list[_Array], loc: _Array) -> _Array:

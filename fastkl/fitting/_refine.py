@@ -20,7 +20,7 @@ from fastkl.fitting._families import Family, Parameter
 
 _Array = npt.NDArray[np.float64]
 _Flags = npt.NDArray[np.bool_]
-_DIFFERENCE = 1e-3
+_DIFFERENCE = 1e-3  # of a coordinate in which the curvature is 1 or less
 _STEPS = 60
 _SMALL_STEP = 1e-6  # whose square is below what is asked for
 _LARGEST_STEP = 0.7
@@ -60,12 +60,16 @@ def _refine_normals(axis: Axis, plan: Plan, p: _Array, start: _Array) -> tuple[_
     with np.errstate(divide="ignore"):
         log_shares = np.log(shares)
     objective = kernels.REVERSE if plan.is_exchanged else kernels.FORWARD if plan.order is None else kernels.BETWEEN
-    loc, scale = start.copy()
+    # Places count from the middle of the bins: those of dates, say, have few digits for what lies between them.
+    middles = axis.middles
+    origin = 0.5 * middles[0] + 0.5 * middles[-1]
+    loc, scale = start[0] - origin, start[1].copy()
     is_reached = np.empty(len(loc), np.bool_)
-    bins = np.ascontiguousarray(axis.bins_and_range[:, :-1]) if axis.is_edges else np.array([axis.values] * 4)
+    bins = axis.bins_and_range[:, :-1].copy() if axis.is_edges else np.array([axis.values] * 4)
+    bins[:3] -= origin
     alpha = 0.5 if plan.order is None else plan.order
     kernels.fit_normals(bins, axis.is_edges, shares, log_shares, objective, alpha, loc, scale, is_reached)
-    return np.array([loc, scale]), is_reached
+    return np.array([loc + origin, scale]), is_reached
 
 
 class _Line:
@@ -113,6 +117,7 @@ def _descend(divergence: Callable[[Any, _Array], _Array], start: _Array) -> tupl
     # Newton's steps, of each row its own; those that do not lead downhill are shortened.
     count = start.shape[1]
     t, best, step = start.copy(), np.full(count, np.inf), np.zeros_like(start)
+    width = np.full_like(start, _DIFFERENCE)
     is_reached, active = np.zeros(count, np.bool_), np.flatnonzero(np.isfinite(start).all(0))
     for _ in range(_STEPS):
         if not len(active):
@@ -126,7 +131,8 @@ def _descend(divergence: Callable[[Any, _Array], _Array], start: _Array) -> tupl
             t[:, taken], best[taken] = new[:, is_lower], found[is_lower]
             step[:, left] *= 0.25
             size_left = np.abs(step[:, left]).max(0)
-            step[:, taken] = _newton_step(divergence, taken, t[:, taken], best[taken])
+            step[:, taken], curved = _newton_step(divergence, taken, t[:, taken], best[taken], width[:, taken])
+            width[:, taken] = _DIFFERENCE / np.sqrt(np.maximum(1.0, curved))
         size = np.abs(step[:, taken]).max(0)
         is_small = size < _SMALL_STEP
         is_reached[taken[is_small]] = True
@@ -137,23 +143,28 @@ def _descend(divergence: Callable[[Any, _Array], _Array], start: _Array) -> tupl
     return t, is_reached
 
 
-def _newton_step(divergence: Callable[[Any, _Array], _Array], rows: Any, t: _Array, value: _Array) -> _Array:
-    d, h = len(t), _DIFFERENCE
+def _newton_step(
+    divergence: Callable[[Any, _Array], _Array], rows: Any, t: _Array, value: _Array, width: _Array
+) -> tuple[_Array, _Array]:
+    """Newton's step, by differences of so much in each coordinate, and the curvatures along them."""
+    d = len(t)
 
     def at(*moves: tuple[int, float]) -> _Array:
         moved = t.copy()
         for k, by in moves:
-            moved[k] += by * h
+            moved[k] += by * width[k]
         return divergence(rows, moved)
 
     gradient, curvature = np.empty((t.shape[1], d)), np.empty((t.shape[1], d, d))
     for k in range(d):
         far, near = (at((k, -2.0)), at((k, 2.0))), (at((k, -1.0)), at((k, 1.0)))
+        h = width[k]
         gradient[:, k] = (8.0 * (near[1] - near[0]) - (far[1] - far[0])) / (12.0 * h)
         curvature[:, k, k] = (16.0 * (near[0] + near[1]) - (far[0] + far[1]) - 30.0 * value) / (12.0 * h * h)
         for other in range(k):
             corners = [a * b * at((k, a), (other, b)) for a in (-1.0, 1.0) for b in (-1.0, 1.0)]
-            curvature[:, k, other] = curvature[:, other, k] = sum(corners) / (4.0 * h * h)
+            curvature[:, k, other] = curvature[:, other, k] = sum(corners) / (4.0 * h * width[other])
+    along = np.nan_to_num(curvature[:, range(d), range(d)].T)
     is_good = np.isfinite(curvature).all((1, 2)) & np.isfinite(gradient).all(1)
     curvature[~is_good], gradient[~is_good] = np.eye(d), np.nan
     values, vectors = np.linalg.eigh(curvature)
@@ -163,4 +174,4 @@ def _newton_step(divergence: Callable[[Any, _Array], _Array], rows: Any, t: _Arr
     step: _Array = -np.einsum("rij,rj,rkj,rk->ri", vectors, 1.0 / values, vectors, gradient)
     size = np.abs(step).max(1, keepdims=True)
     step = np.where(size > _LARGEST_STEP, step * (_LARGEST_STEP / size), step)
-    return step.T
+    return step.T, along

@@ -73,7 +73,7 @@ class Fit:
         shares = np.full((index.size, bins), np.nan)
         is_fitted = index >= 0
         if not isinstance(self._source, Family):
-            table = self._source.doubles(0, self._source.count, self._pseudocount)[index[is_fitted]]
+            table = self._source.moderate(0, self._source.count, self._pseudocount)[index[is_fitted]]
             shares[is_fitted] = table / table.sum(1, keepdims=True)
         elif is_fitted.any():
             assert self.axis is not None
@@ -165,7 +165,7 @@ class Fit:
         """The histogram that was fitted, scaled to a total of one, with the pseudo-count in it."""
         place = self._place(index, 0)[: len(self.shape)]
         row = int(np.ravel_multi_index(place, self.shape, mode="wrap")) if place else 0
-        bins: npt.NDArray[np.float64] = self._p.doubles(row, row + 1, self._pseudocount)[0]
+        bins: npt.NDArray[np.float64] = self._p.moderate(row, row + 1, self._pseudocount)[0]
         shares: npt.NDArray[np.float64] = bins / bins.sum()
         return shares
 

@@ -28,6 +28,7 @@ _Index = npt.NDArray[np.int64]
 _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 _RESIDENT = 1 << 25  # numbers in the factors of candidates that stay in memory; of more, a panel at a time
 _MOST_ROWS = 256  # histograms of a block
+_READ = 1 << 22  # bins of histograms that a thread has at a time
 _HELD = 1 << 24  # values of surfaces that a thread has where candidates come in panels
 _RTOL = 1e-9  # of a surface that is kept
 _PAIRS = 1 << 17  # bins of pairs that are computed together
@@ -52,7 +53,7 @@ class Search:
 
     def rows(self, part: slice) -> _Array:
         """Some histograms in double precision."""
-        return self.p.doubles(part.start, part.stop, self.pseudocount)
+        return self.p.moderate(part.start, part.stop, self.pseudocount)
 
     def surfaces(self, form: Exponential | None, in_double: bool) -> Surfaces:
         """What computes surfaces: few statistics, if there are such and one minimum is asked for, or a product.
@@ -68,8 +69,8 @@ class Search:
         """Hand one block of histograms after the other to ``finish``, on any thread, once it has its surfaces."""
         count, panels = self.candidates.count, surfaces.panels()
         together = surfaces.values_together if len(panels) == 1 else _HELD
-        rows = max(1, min(_MOST_ROWS, together // max(count, 1), -(-self.p.count // self.threads)))
-        blocks = parts(0, self.p.count, rows)
+        most = min(_MOST_ROWS, together // max(count, 1), _READ // max(self.p.bins, 1))
+        blocks = parts(0, self.p.count, max(1, min(most, -(-self.p.count // self.threads))))
         with one_blas_thread(), Progress(label, self.p.count, shown) as progress:
             if len(panels) == 1:
                 self._run_at_once(surfaces, blocks, finish, progress)
@@ -87,6 +88,7 @@ class Search:
         def work(k: int) -> None:
             block = Block(self, surfaces, parts[k])
             block.fill(panel)
+            block.settle()
             finish(block)
             self.p.let_go(parts[k].start, parts[k].stop)
             progress.advance(block.count)
@@ -102,7 +104,12 @@ class Search:
             surfaces.prepare(panel)
             fill = partial(_fill, blocks, panel)
             for_each_chunk(fill, len(blocks), self.threads)
-        for_each_chunk(lambda k: finish(blocks[k]), len(blocks), self.threads)
+
+        def end(k: int) -> None:
+            blocks[k].settle()
+            finish(blocks[k])
+
+        for_each_chunk(end, len(blocks), self.threads)
         self.p.let_go(parts[0].start, parts[-1].stop)
         progress.advance(sum(block.count for block in blocks))
 
@@ -125,9 +132,19 @@ class Block:
         """Compute the divergences from some candidates."""
         self.surfaces.fill(self.p, self.spread, self.surface, panel)
 
+    def settle(self) -> None:
+        """Compute exactly what nothing is known of: rows without a bound, or without a value below those of zeros."""
+        values, doubts = self.surface
+        is_unknown = doubts == np.inf
+        if self.surfaces.has_deep:
+            is_unknown |= ~(values < np.inf).any(1)
+        every = np.arange(self.search.candidates.count)
+        for row in np.flatnonzero(is_unknown & ~np.isnan(self.spread)):
+            values[row], doubts[row] = self.exactly(np.full(len(every), row), every), 0.0
+
     def lowest(self) -> Found:
         """The nearest candidate of each histogram; of equal ones that with the smaller number."""
-        found = self._found(*self._contenders())
+        found = self._found(*self.surfaces.contenders(self.surface))
         first = np.unique(found.rows, return_index=True)[1]
         return Found(found.rows[first], found.numbers[first], found.divergences[first])
 
@@ -151,15 +168,6 @@ class Block:
         is_rival = (values - 2.0 * self._descents(rows, index, values) <= best[rows]) & (index != chosen[rows])
         rivals = self._found(rows[is_rival], index[is_rival])
         return _in_order(*(np.concatenate(both) for both in zip(lowest, rivals, strict=True)))
-
-    def _contenders(self) -> tuple[_Index, _Index]:
-        rows, few = self.surfaces.contenders(self.surface)
-        if self.surfaces.has_deep:
-            every = np.arange(self.search.candidates.count)
-            for row in np.setdiff1d(np.flatnonzero(~np.isnan(self.spread)), rows):
-                exact = self.exactly(np.full(len(every), row), every)
-                rows, few = np.append(rows, row), np.append(few, np.argmin(exact))
-        return rows, few
 
     def _minima(self, most: int) -> tuple[_Index, _Index]:
         shape = self.search.candidates.grid.shape
@@ -210,12 +218,13 @@ class Block:
         return exact
 
     def exact_surface(self) -> _Array:
-        """The divergences from all candidates, with a relative error of 1e-9 at most."""
+        """The divergences from all candidates, with a relative error of 1e-9 at most; inf where there is none."""
         values = np.array(self.surface.values, float)
         error = self.surfaces.error
         least = (error + (1 + 2 * error) * error / (_RTOL - 2 * error)) * self.surface.doubts
         rows, index = np.nonzero(values < least[:, None])
         values[rows, index] = self.exactly(rows, index)
+        values[np.isnan(values) & ~np.isnan(self.spread)[:, None]] = np.inf
         return values
 
 

@@ -60,7 +60,7 @@ class ByProduct:
         self.product = Product(plan, candidates.bins, True, precision)
         self.precision, self.error = self.product.precision, self.product.error
         self.candidates, self.most = candidates, max(TILE, most // max(candidates.bins, 1))
-        self.has_deep = False
+        self.has_deep, self.has_logs = False, not plan.is_exchanged and plan.order is None and precision == _SINGLE
         self._side: Side | None = None
 
     def blank(self, count: int) -> Surface:
@@ -80,7 +80,7 @@ class ByProduct:
             chunk = chunks[k]
             logs = self.candidates.logs(np.arange(chunk.start, chunk.stop))
             self.product.fill_logs(side, chunk.start - panel.start, logs)
-            if self.precision == _SINGLE and ((logs < _DEEP) & (logs > -np.inf)).any():
+            if self.has_logs and ((logs < _DEEP) & (logs > -np.inf)).any():
                 self.has_deep = True
 
         for_each_chunk(fill, len(chunks), self.candidates.threads)
@@ -133,12 +133,13 @@ class ByStatistics:
             kernels.log_totals(statistics, base, np.ascontiguousarray(natural[:, chunks[k]]), totals[chunks[k]])
 
         for_each_chunk(fill, len(chunks), threads)
-        largest = np.abs(statistics).max(1, initial=0.0)
-        self.doubt = float((largest @ np.abs(natural) + np.abs(totals)).max() + np.abs(base).max(initial=0.0))
-        # Two statistics at most, what they add up to, and the base.
-        self.factors = np.zeros((3, -(-count // kernels.LANES) * kernels.LANES))
-        self.factors[: len(natural), :count], self.factors[2, :count] = -natural, totals
-        self.factors[2, count:] = np.inf
+        self.doubt = float(np.abs(base).max(initial=0.0))
+        # Two statistics at most, and what they add up to, less and plus what each candidate is wrong by.
+        error = self.error * (np.abs(statistics).max(1, initial=0.0) @ np.abs(natural) + np.abs(totals))
+        self.factors = np.full((4, -(-count // kernels.LANES) * kernels.LANES), np.inf)
+        self.factors[:2] = 0.0
+        self.factors[: len(natural), :count] = -natural
+        self.factors[2, :count], self.factors[3, :count] = totals - error, totals + error
         self.columns = np.zeros((3, len(form.base)))
         self.columns[: len(natural)], self.columns[2] = form.statistics, form.base
         self.columns[:, ~self.is_inside] = 0.0

@@ -54,8 +54,8 @@ def make_room(values, indices, counts, thresholds, k, limit, error, doubts, roun
 @inline
 def cutoff_of(value, error, doubt, rounding, least, most):
     # Above it d stands for more than ``value`` does, which may be negative, and both are not equal when rounded.
-    if value == np.inf:
-        return value
+    if value == np.inf or doubt == np.inf:
+        return np.inf
     value = max(value, -most)
     limit = value + error * (2.0 * abs(value) + doubt) / (1.0 - 2.0 * error)
     limit += 4.0 * rounding * abs(limit) + least

@@ -56,7 +56,7 @@ def log_of_sum(row, most, terms):
 
 @entry
 def log_factors(zero, logs, unit_log, out):
-    """Write log(unit x share) of logarithms of shares, -HOLE for -inf, zeros for rows of NaN."""
+    """Write log(unit x share) of logarithms of shares, -HOLE for what lies below it, zeros for rows of NaN."""
     hole, _ = hole_and_least(zero)
     for i in range(len(logs)):
         row, factor = logs[i], out[i]
@@ -64,7 +64,7 @@ def log_factors(zero, logs, unit_log, out):
             factor[:] = zero
             continue
         for j in range(len(row)):
-            factor[j] = type(zero)(row[j] + unit_log) if row[j] > -np.inf else -hole
+            factor[j] = type(zero)(max(row[j] + unit_log, -np.float64(hole)))
 
 
 @entry

@@ -30,27 +30,35 @@ def log_totals(statistics, base, natural, totals):
 def find_lowest_linear(moments, known, factors, error, doubts, cutoffs, indices, counts):
     """As `find_lowest`, of the values known_i + addend_g + moments_i . factors_g for histograms i and candidates g.
 
-    There are two moments; ``factors`` holds two rows for them, then the addends. NaN counts as inf.
+    There are two moments; ``factors`` holds two rows for them, then the addends less what the value of each candidate
+    may be too high by, and the addends with what it may be too low by. NaN counts as inf.
     """
-    first, second, addend = factors[0], factors[1], factors[2]
+    first, second, low, high = factors[0], factors[1], factors[2], factors[3]
     panels = -(-len(first) // _PANEL)
     least, lanes, panel = np.empty((len(moments), panels)), np.empty(LANES), np.empty(_PANEL)
     for k in range(panels):
         part = slice(k * _PANEL, (k + 1) * _PANEL)
         for i in range(len(moments)):
-            least[i, k] = _least(first[part], second[part], addend[part], moments[i, 0], moments[i, 1], lanes)
+            least[i, k] = _least(first[part], second[part], low[part], moments[i, 0], moments[i, 1], lanes)
     for i in range(len(moments)):
-        lowest = known[i] + smallest(least[i], 0.0)
+        a, b, known_i = moments[i, 0], moments[i, 1], known[i]
         cutoffs[i], count = -np.inf, 0
-        if lowest < np.inf:
+        if known_i + smallest(least[i], 0.0) < np.inf:
+            # The lowest one is no higher than the highest that any one may be.
+            lowest, best = np.inf, int(np.argmin(least[i]))
+            for step in range(panels):
+                k = (best + step) % panels
+                if known_i + least[i, k] <= lowest:
+                    part = slice(k * _PANEL, (k + 1) * _PANEL)
+                    lowest = min(lowest, known_i + _least(first[part], second[part], high[part], a, b, lanes))
             cutoffs[i] = cutoff_of(lowest, error, doubts[i], 0.0, 0.0, np.inf)
             for k in range(panels):
-                if known[i] + least[i, k] <= cutoffs[i]:
+                if known_i + least[i, k] <= cutoffs[i]:
                     start = k * _PANEL
-                    x, y, z = first[start:], second[start:], addend[start:]
+                    x, y, z = first[start:], second[start:], low[start:]
                     values = panel[: min(_PANEL, len(x))]
                     for j in range(len(values)):
-                        values[j] = known[i] + ((z[j] + moments[i, 0] * x[j]) + moments[i, 1] * y[j])
+                        values[j] = known_i + ((z[j] + a * x[j]) + b * y[j])
                     count = list_up_to(values, start, cutoffs[i], indices[i], count)
         counts[i] = count
 

@@ -24,6 +24,7 @@ _STEPS = 60
 _LARGEST_STEP = 0.7  # in units of the scale, and of its logarithm
 _NOISE = 1e-12  # by which a rounded divergence may seem to grow
 _SMALL_STEP = 1e-9  # whose square is no step
+_NEAR_AN_END = 0.01  # orders whose divergence is a small difference over a small number
 _WIDEST = 1e3  # scale over the range of the bins, at which a fit that grows for ever is left
 
 
@@ -158,6 +159,21 @@ def _weigh(p, log_p, q, log_q, objective, alpha, f, g, k):
             power = exp(alpha * log_p[i] + (1.0 - alpha) * log_q[i]) if p[i] > 0.0 else 0.0
             f[i] = (alpha * p[i] + (1.0 - alpha) * q[i] - power) / (alpha * (1.0 - alpha))
             g[i], k[i] = -power / alpha, -(1.0 - alpha) * power / alpha
+        if not _NEAR_AN_END <= alpha <= 1.0 - _NEAR_AN_END:
+            _replace_terms(p, log_p, q, log_q, alpha, f)
+
+
+@inline
+def _replace_terms(p, log_p, q, log_q, alpha, f):
+    # f without the difference of nearly equal numbers that are divided by a small one.
+    for i in range(len(p)):
+        d = log_p[i] - log_q[i]
+        if p[i] == 0.0 or q[i] == 0.0:
+            f[i] = p[i] / (1.0 - alpha) + q[i] / alpha
+        elif alpha < 0.5:
+            f[i] = ((p[i] - q[i]) - q[i] * (math.expm1(alpha * d) / alpha)) / (1.0 - alpha)
+        else:
+            f[i] = ((q[i] - p[i]) - p[i] * (math.expm1((alpha - 1.0) * d) / (1.0 - alpha))) / alpha
 
 
 @sums

@@ -148,7 +148,7 @@ def log_normal_masses(bins, loc, scale, log, log_total):
             farthest = max(mean - left[first], right[stop - 1] - mean, unit)
             part = slice(first, stop)
             ends, mass, place = (left[part], right[part], middle[part], half_width[part]), masses[part], places[part]
-            if widest[g] * farthest <= _NARROW * unit * unit:
+            if (widest[g] / unit) * (farthest / unit) <= _NARROW:
                 _narrow_masses(ends, mean, unit, origin, mass, place)
             else:
                 _masses(ends, mean, unit, origin, mass, place)
