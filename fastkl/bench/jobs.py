@@ -313,7 +313,7 @@ FITS = (
         objective="forward", is_edges=False,
     ),
     _fits(
-        "fits-alpha", "the same by the alpha-divergence of order 0.7, edges", 2000, (Target(_GRID, 0.7), _FIT_ERROR),
+        "fits-alpha", "the same by the alpha-divergence of order 0.7, edges", 2000, (Target(_GRID, 0.5), _FIT_ERROR),
         (GRID_PRODUCT, FASTKL_FITS), objective=0.7,
     ),
     *(

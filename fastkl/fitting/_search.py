@@ -27,11 +27,11 @@ _Array = npt.NDArray[np.float64]
 _Index = npt.NDArray[np.int64]
 _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 _RESIDENT = 1 << 25  # numbers in the factors of candidates that stay in memory; of more, a panel at a time
-_MOST_ROWS = 256  # histograms of a block
+_MOST_ROWS = 1024  # histograms of a block
 _READ = 1 << 22  # bins of histograms that a thread has at a time
 _HELD = 1 << 24  # values of surfaces that a thread has where candidates come in panels
 _RTOL = 1e-9  # of a surface that is kept
-_PAIRS = 1 << 17  # bins of pairs that are computed together
+_PAIRS = 1 << 18  # bins of pairs that are computed together
 
 
 class Found(NamedTuple):

@@ -54,7 +54,7 @@ class Surfaces(Protocol):
 class ByProduct:
     """By a product of matrices."""
 
-    values_together = 1 << 20
+    values_together = 1 << 21
 
     def __init__(self, plan: Plan, candidates: Candidates, precision: np.dtype[Any], most: int) -> None:
         self.product = Product(plan, candidates.bins, True, precision)
@@ -136,7 +136,7 @@ class ByStatistics:
         self.doubt = float(np.abs(base).max(initial=0.0))
         # Two statistics at most, and what they add up to, less and plus what each candidate is wrong by.
         error = self.error * (np.abs(statistics).max(1, initial=0.0) @ np.abs(natural) + np.abs(totals))
-        self.factors = np.full((4, -(-count // kernels.LANES) * kernels.LANES), np.inf)
+        self.factors = np.full((4, -(-count // kernels.TOGETHER) * kernels.TOGETHER), np.inf)
         self.factors[:2] = 0.0
         self.factors[: len(natural), :count] = -natural
         self.factors[2, :count], self.factors[3, :count] = totals - error, totals + error

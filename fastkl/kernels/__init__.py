@@ -35,7 +35,7 @@ from fastkl.kernels._fits import (
     shares_of_logs,
 )
 from fastkl.kernels._jit import entry
-from fastkl.kernels._linear import LANES, find_lowest_linear, log_totals
+from fastkl.kernels._linear import TOGETHER, find_lowest_linear, log_totals
 from fastkl.kernels._load import STAGER
 from fastkl.kernels._logits import LARGEST_LOGIT, LOGIT_RECORD, join_logit_pieces, logit_pieces
 from fastkl.kernels._logratio import HUGE_32, TINY_32
@@ -69,7 +69,6 @@ __all__ = [
     "HUGE_32",
     "JS",
     "KL",
-    "LANES",
     "LARGEST_LOGIT",
     "LOGIT_RECORD",
     "ONLY_TOTALS",
@@ -83,6 +82,7 @@ __all__ = [
     "TILE_BINS",
     "TINY_32",
     "TODO",
+    "TOGETHER",
     "Absent",
     "Alpha",
     "CrossEntropy",

@@ -8,7 +8,8 @@ from fastkl.kernels._jit import entry, inline
 
 _BLOCK = 1024  # terms that are summed together
 _PANEL = 512  # candidates whose factors stay in the first-level cache while all histograms go by
-LANES = 64  # of which there is a multiple
+_LANES = 64
+TOGETHER = 4 * _LANES  # candidates, of which there is a multiple
 
 
 @entry
@@ -35,7 +36,7 @@ def find_lowest_linear(moments, known, factors, error, doubts, cutoffs, indices,
     """
     first, second, low, high = factors[0], factors[1], factors[2], factors[3]
     panels = -(-len(first) // _PANEL)
-    least, lanes, panel = np.empty((len(moments), panels)), np.empty(LANES), np.empty(_PANEL)
+    least, lanes, panel = np.empty((len(moments), panels)), np.empty(_LANES), np.empty(_PANEL)
     for k in range(panels):
         part = slice(k * _PANEL, (k + 1) * _PANEL)
         for i in range(len(moments)):
@@ -66,9 +67,12 @@ def find_lowest_linear(moments, known, factors, error, doubts, cutoffs, indices,
 @inline
 def _least(first, second, addend, a, b, lanes):
     lanes[:] = np.inf
-    for start in range(0, len(first), LANES):
-        x, y, z = first[start : start + LANES], second[start : start + LANES], addend[start : start + LANES]
-        for j in range(LANES):
-            value, least = (z[j] + a * x[j]) + b * y[j], lanes[j]
-            lanes[j] = value if value < least else least
+    for start in range(0, len(first), TOGETHER):
+        x, y, z = first[start : start + TOGETHER], second[start : start + TOGETHER], addend[start : start + TOGETHER]
+        for j in range(_LANES):
+            lowest = lanes[j]
+            for k in (j, j + _LANES, j + 2 * _LANES, j + 3 * _LANES):
+                value = (z[k] + a * x[k]) + b * y[k]
+                lowest = value if value < lowest else lowest
+            lanes[j] = lowest
     return smallest(lanes, 0.0)
