@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastkl.bench.case import Case
-from fastkl.bench.pairs import on_threads
+from fastkl.bench.pairs import product_by_slabs
 from fastkl.bench.peers import Call, Peer
 from fastkl.bench.truth import extended_divergence, has_extended_precision, largest_error
 
@@ -22,7 +22,6 @@ _TABLES: dict[str, tuple[dict[str, _Array], dict[str, float]]] = {
 _CANDIDATES = 128 * 64
 _ROWS = 3  # whose truth is computed
 _FEW = 4  # candidates of each that may be the nearest
-_SLAB = 1024  # rows of a product that would not fit the memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,15 +143,7 @@ def _product(case: Case) -> Call:
     assert isinstance(case, FitsCase)
     p = np.asarray(case.p)
     factors = np.random.default_rng(0).random((_CANDIDATES, p.shape[1]))
-    slab = np.empty((min(_SLAB, len(p)), _CANDIDATES))
-
-    def call() -> Any:
-        for start in range(0, len(p), _SLAB):
-            part = p[start : start + _SLAB]
-            np.matmul(part, factors.T, out=slab[: len(part)])
-        return slab
-
-    return on_threads(case.threads, call)
+    return product_by_slabs(p, factors, case.threads)
 
 
 def _scipy_loop(case: Case) -> Call:

@@ -112,6 +112,11 @@ def _product(case: Case) -> Call:
     p, q = case.p, case.q
     if not case.k:
         return on_threads(case.threads, lambda: p @ q.T)
+    return product_by_slabs(p, q, case.threads)
+
+
+def product_by_slabs(p: _Array, q: _Array, threads: int) -> Call:
+    """The product of the rows of p and q, of which a slab is in memory at a time."""
     slab = np.empty((min(_SLAB, len(p)), len(q)), p.dtype)
 
     def call() -> Any:
@@ -120,7 +125,7 @@ def _product(case: Case) -> Call:
             np.matmul(part, q.T, out=slab[: len(part)])
         return slab
 
-    return on_threads(case.threads, call)
+    return on_threads(threads, call)
 
 
 def _two_products(case: Case) -> Call:
