@@ -55,7 +55,7 @@ class _LaterRows:
     def __init__(self, lazy: Any) -> None:
         self.lazy, self.bins = lazy, int(stand_in(lazy).shape[-1])
 
-    def doubles(self, start: int, stop: int, pseudocount: float) -> npt.NDArray[np.float64]:
+    def moderate(self, start: int, stop: int, pseudocount: float) -> npt.NDArray[np.float64]:
         """Some rows in double precision, the pseudo-count added."""
         batch = self.lazy.shape[:-1]
         rows = [self.lazy[np.unravel_index(row, batch)] for row in range(start, stop)]
@@ -74,7 +74,8 @@ def fit_lazily(p: Any, options: dict[str, Any]) -> LazyFit:
             " yet; pass `grid=fastkl.fit(sample, ...).grid` of a sample of them, say"
         )
     each = (known.minima,) if known.minima > 1 else ()
-    results: list[Any] = [(name, np.float64, each) for name in (*known.params, "divergence")]
+    results: list[Any] = [(name, np.asarray(values).dtype, each) for name, values in known.params.items()]
+    results.append(("divergence", np.float64, each))
     results += [("grid_index", np.int64, each), ("converged", np.bool_, each)]
     if options["surface"]:
         results.append(("surface", np.float64, tuple(len(values) for values in known.grid.values())))
