@@ -6,9 +6,11 @@ import json
 import math
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import redirect_stdout
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ import pytest
 
 from fastkl.bench import data, jobs, measure, report, rounds
 from fastkl.bench.case import Case
-from fastkl.bench.machine import Others
+from fastkl.bench.machine import Others, free_memory
 from fastkl.bench.pairs import PairsCase
 from fastkl.bench.peers import KL, Unsuitable
 from fastkl.bench.rounds import Runner, paired_ratio, play
@@ -79,7 +81,9 @@ def test_cpu_time_of_other_processes_is_told_from_our_own() -> None:
         assert 0 < disturbed <= 1
 
 
-@pytest.mark.parametrize(("suite", "scale"), [("divergences", "5e-4"), ("pairs", "0.006"), ("fits", "1e-3")])
+@pytest.mark.parametrize(
+    ("suite", "scale"), [("divergences", "5e-4"), ("pairs", "0.006"), ("fits", "1e-3"), ("volume", "1e-4")]
+)
 def test_the_other_suites_run(
     suite: str, scale: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +99,7 @@ def test_the_other_suites_run(
     peers = {peer.name: peer for job in jobs.SUITES[suite] for peer in job.peers}
     for job in stored["jobs"]:
         for line in job["lines"]:
+            assert "failed" not in line["note"], (job["name"], line)
             if line["error"] is not None:
                 single = job["dtype"] == "float32"
                 assert line["error"] < peers[line["name"]].rtol[single], (job["name"], line["name"])
@@ -245,6 +250,32 @@ def test_absent_library_is_named_and_skipped(
         monkeypatch.setitem(sys.modules, name, None)
     assert main(["bench", "--jobs", "float64", "--scale", "1e-4", "--seconds", "1e-4"]) == 0
     assert capsys.readouterr().out.count("(not installed)") == 4
+
+
+def test_absent_extras_cost_their_lines_alone_and_no_folder_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("dask.array", "distributed", "pyarrow", "zarr"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr(rounds, "_prepare", lambda threads: None)  # which waits for quiet
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert main(["bench", "--suite", "volume", "--jobs", "volume-[pzd]*", "--scale", "1e-4", "--seconds", "1e-4"]) == 0
+    text = capsys.readouterr().out
+    assert text.count("not installed") == 5  # both formats, both of dask in memory, the workers
+    assert text.count("not measured (at least") == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_jobs_shrink_to_the_room_that_there_is() -> None:
+    job = replace(jobs.VOLUME[0], room=lambda bins, dtype: 12345)
+    assert job.scaled(1e-3).that_fits() == job.scaled(1e-3)
+    fits = job.that_fits()
+    assert fits.rows == 12345
+    assert fits.about == f"{job.about}; there is no room for 1,953,125 rows"
+    rows = jobs.VOLUME[0].room
+    assert rows is not None
+    assert rows(1 << 50, "float64") == 1
+    assert rows(256, "float64") <= free_memory() / (2 * 2 * 256 * 8)
 
 
 def test_import_of_fastkl_leaves_the_bench_alone(run_python: Any) -> None:

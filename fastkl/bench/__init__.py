@@ -2,13 +2,14 @@
 
 ::
 
-    jobs      the table of what is measured        peers    who can do it; pairs, fits: the same of those
+    jobs      the table of what is measured        peers    who can do it; pairs, fits, volume: the same of those
     measure   runs a job, memory in a new process  floor    the least possible time
     rounds    times calls in turn                  case     the question and the true answer
     report    prints what was measured             machine  where it was measured
     data      seeded arrays, only ever added to    html     the page that shows the figures
     guard     compares jobs with what was stored   check    measures them for that
-    verdict   what measurements say, how sure
+    verdict   what measurements say, how sure      files    p and q in files too
+    trials    what is no matter of time            peak, kills   its processes
 """
 
 import argparse
@@ -52,7 +53,8 @@ examples:
   fastkl bench --check --update --expected before.json   so do two builds compare: store with the one,
   fastkl bench --check --expected before.json            check with the other, on the same machine
 
-The jobs hold up to 6 GB of arrays at a time; --scale 0.1 needs a tenth of that.
+The jobs hold up to 6 GB of arrays at a time, those of volume 8 GB and as much in files of the temporary folder (fewer
+rows where there is no room); --scale 0.1 needs a tenth of that.
 """
 
 
@@ -68,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--suite",
         help="rows (default, of --check: all); divergences: others than KL, logits, sparse rows; "
-        "pairs: all pairs, nearest rows; fits",
+        "pairs: all pairs, nearest rows; fits; volume: files, dask, memory, runs that are killed",
     )
     add("--jobs", default="*", metavar="PATTERN", help="only jobs whose names match")
     add("--quick", action="store_true", help="a quarter of the data and of the time")

@@ -39,16 +39,24 @@ class Job:
     has_zeros: bool = False
     scales: Literal["rows", "bins", "nothing"] = "rows"
     unit: Literal["bin", "call"] = "bin"
-    measured: Literal["time", "memory", "growth"] = "time"
+    measured: Literal["time", "memory", "growth", "trial"] = "time"
+    trial: Callable[..., Any] | None = None  # what measures it, where that is a matter of its own
     divergence: str = "kl"
     form: Callable[..., Case] = Case
     reference: str = SCIPY.name  # whose time is given as a multiple of fastkl's
+    room: Callable[[int, str], int] | None = None  # the most rows of so many bins of a type that there is room for
 
     def scaled(self, scale: float) -> "Job":
         """The same job on a part of the data."""
         if self.scales == "nothing" or scale == 1:
             return self
         return replace(self, **{self.scales: max(1, round(getattr(self, self.scales) * scale))})
+
+    def that_fits(self) -> "Job":
+        """The same job, on fewer rows where there is no room for so many."""
+        if self.room is None or self.rows <= (most := self.room(self.bins, self.dtype)):
+            return self
+        return replace(self, rows=most, about=f"{self.about}; there is no room for {self.rows:,} rows")
 
     def case(self, threads: int) -> Case:
         """The job's data, made anew."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fastkl.bench import data
 from fastkl.bench.case import Case
+from fastkl.bench.files import JOURNAL, room, stored
 from fastkl.bench.fits import (
     FASTKL_FITS,
     FASTKL_TABLE,
@@ -46,6 +47,17 @@ from fastkl.bench.peers import (
     SCIPY,
     TORCH_LOGITS,
     Peer,
+)
+from fastkl.bench.trials import FORMATS, IDENTICAL, KILLS, ONE, TWO, kills, peak_memory, peak_of, workers
+from fastkl.bench.volume import (
+    DASK,
+    DASK_OF_NUMPY,
+    IN_MEMORY,
+    MAPPED_FLOOR,
+    READING,
+    RUN,
+    RUN_WITHOUT_JOURNAL,
+    SLICES,
 )
 
 _Array = npt.NDArray[Any]
@@ -341,4 +353,46 @@ FITS = (
     ),
 )  # fmt: skip
 
-SUITES = {"rows": ROWS, "divergences": DIVERGENCES, "pairs": PAIRS, "fits": FITS}
+
+def _volume(name: str, about: str, rows: int, targets: tuple[Target, ...] = (), **options: Any) -> Job:
+    return Job(name, about, rows, 256, "float64", data.two_positive, True, targets, room=room, **options)
+
+
+def _files(suffix: str, rows: int, targets: tuple[Target, ...] = (), more: tuple[Peer, ...] = ()) -> Job:
+    peers = (IN_MEMORY, RUN, RUN_WITHOUT_JOURNAL, READING, *more, *SLICES)
+    about = f"a run over two warm {suffix} files, to one"
+    given: dict[str, Any] = {"form": stored(suffix), "reference": IN_MEMORY.name, "peers": peers}
+    return _volume(f"volume-{suffix[1:]}", about, rows, targets, **given)
+
+
+VOLUME = (
+    _files(
+        ".npy", 1_953_125,
+        (
+            Target(f"{IN_MEMORY.name} / fastkl", 0.85),
+            Target(JOURNAL, 0.03, at_most=True),
+        ),
+        (MAPPED_FLOOR,),
+    ),
+    _files(".parquet", 200_000),
+    _files(".zarr", 200_000),
+    _volume(
+        "volume-dask", "arrays of dask in memory, by threads", 1_000_000, (Target(f"fastkl / {DASK.name}", 0.8),),
+        peers=(FASTKL, DASK, DASK_OF_NUMPY), reference=FASTKL.name,
+    ),
+    _volume(
+        "volume-distributed", "a mapped file against one histogram, by worker processes of one thread", 1_000_000,
+        (Target(f"{ONE} / {TWO}", 1.7),), peers=(), measured="trial", trial=workers,
+    ),
+    _volume(
+        "volume-memory", "runs that are allowed 512 MiB", 500_000,
+        tuple(Target(peak_of(suffix), 512, at_most=True) for suffix in FORMATS),
+        peers=(), measured="trial", trial=peak_memory,
+    ),
+    _volume(
+        "volume-kills", f"{KILLS} runs killed at random moments, then resumed", 250_000, (Target(IDENTICAL, KILLS),),
+        peers=(), measured="trial", trial=kills,
+    ),
+)  # fmt: skip
+
+SUITES = {"rows": ROWS, "divergences": DIVERGENCES, "pairs": PAIRS, "fits": FITS, "volume": VOLUME}

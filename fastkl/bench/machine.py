@@ -1,5 +1,6 @@
 """Where figures were measured: a figure without its machine means nothing."""
 
+import math
 import os
 import platform
 from importlib import metadata
@@ -43,6 +44,29 @@ class Others:
         second = os.sysconf("SC_CLK_TCK")
         idle = ticks[3] + ticks[4]
         return (sum(ticks) - idle) / second, sum(os.times()[:4]), sum(ticks) / second
+
+
+def free_memory() -> float:
+    """Bytes that a process may still ask for."""
+    try:
+        pages = Path("/proc/meminfo").read_text().split("MemAvailable:")[1].split()[0]
+        return float(pages) * 1024
+    except (OSError, IndexError):  # not on Linux: there is no portable word for it
+        return math.inf
+
+
+def forget_peak() -> bool:
+    """Let the peak of this process' memory be what it is now; False where the system does not know of that."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:  # not Linux, or not allowed
+        return False
+    return True
+
+
+def status(key: str) -> float:
+    """Bytes of this process, as Linux tells them: "VmRSS" now, "VmHWM" at the peak."""
+    return float(Path("/proc/self/status").read_text().split(f"{key}:")[1].split()[0]) * 1024
 
 
 def _cpu() -> str:

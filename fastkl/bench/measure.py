@@ -15,7 +15,7 @@ import numpy as np
 
 from fastkl.bench.case import Case
 from fastkl.bench.job import Job
-from fastkl.bench.machine import Others
+from fastkl.bench.machine import Others, free_memory
 from fastkl.bench.peers import FASTKL, FLOOR, Peer, Unsuitable
 from fastkl.bench.report import duration
 from fastkl.bench.rounds import Runner, paired_ratio, play, runner_of
@@ -84,11 +84,11 @@ class Result:
 
 def measure(job: Job, settings: Settings) -> Result:
     """Make the job's data, run its contestants, forget the data."""
-    job = job.scaled(settings.scale)
+    job = job.scaled(settings.scale).that_fits()
     about = job.name, job.about, job.rows, job.bins, job.dtype, job.normalize, job.axis, job.unit
     result = Result(*about, settings.threads, job.reference)
     others = Others()
-    values = {"time": _time, "memory": _memory, "growth": _growth}[job.measured](job, settings, result)
+    values = (job.trial or {"time": _time, "memory": _memory, "growth": _growth}[job.measured])(job, settings, result)
     result.others = others.share()
     for target in job.targets:
         value, at_best = values.get(target.figure, (None, None))
@@ -96,19 +96,20 @@ def measure(job: Job, settings: Settings) -> Result:
     return result
 
 
-def _fill(row: Row, runner: Runner) -> None:
+def fill(row: Row, runner: Runner) -> None:
+    """Put a contestant's times into its line."""
     row.best, row.median = min(runner.times.values()), statistics.median(runner.times.values())
     row.rounds = len(runner.times)
 
 
-_Values = dict[str, tuple[float | None, float | None]]
+Values = dict[str, tuple[float | None, float | None]]
 
 
-def _time(job: Job, settings: Settings, result: Result) -> _Values:
+def _time(job: Job, settings: Settings, result: Result) -> Values:
     try:
         whole = job.case(settings.threads)
     except ImportError as absent:
-        result.lines.append(Row(FASTKL.name, f"not measured: the data come with {absent.name}, which is not installed"))
+        result.lines.append(Row(FASTKL.name, f"not installed: {absent}"))
         return {}
     cases: dict[Callable[[Case], Case], Case] = {}
     truths: dict[Case, Callable[[Any], float | None]] = {}
@@ -145,13 +146,13 @@ def _time(job: Job, settings: Settings, result: Result) -> _Values:
     play(list(runners.values()), settings.seconds, settings.threads)
     for row in result.lines:
         if runner := runners.get(row.name):
-            _fill(row, runner)
+            fill(row, runner)
             row.floor_ratio = _ratio(runners.get(FLOOR.name), runner)
             row.scipy_ratio = _ratio(runners.get(job.reference), runner)
             if job.unit == "bin" and (seconds := statistics.median(runner.times.values()) * whole.items / 1e9) > _LONG:
                 row.note = f"{row.note}; all take {duration(seconds)}".lstrip("; ")
     fastkl = runners[FASTKL.name].times.values()
-    values: _Values = {"fastkl, us per call": (statistics.median(fastkl) / 1e3, min(fastkl) / 1e3)}
+    values: Values = {"fastkl, us per call": (statistics.median(fastkl) / 1e3, min(fastkl) / 1e3)}
     values |= {f"error of {row.name}": (row.error, None) for row in result.lines}
     medians, best = ({name: pick(r.times.values()) for name, r in runners.items()} for pick in (statistics.median, min))
     at_best = whole.figures(best)
@@ -167,20 +168,25 @@ def _ratio(a: Runner | None, b: Runner) -> float | None:
     return None if a is None else paired_ratio(a, b)[0]
 
 
-def _memory(job: Job, settings: Settings, result: Result) -> _Values:
+def _memory(job: Job, settings: Settings, result: Result) -> Values:
     """What one call needs beside its inputs and its output, in a process that has done nothing else."""
+    found = in_new_process("fastkl.bench.memory", job.name, str(settings.scale), str(settings.threads))
+    return {f"MB beyond inputs and output, {name}": (value, None) for name, value in found.items()}
+
+
+def in_new_process(module: str, *words: str) -> Any:
+    """What a module prints as JSON, run with this fastkl."""
     package = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(package), os.environ.get("PYTHONPATH", "")])}
-    command = [sys.executable, "-m", "fastkl.bench.memory", job.name, str(settings.scale), str(settings.threads)]
-    answer = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
-    return {f"MB beyond inputs and output, {name}": (value, None) for name, value in json.loads(answer.stdout).items()}
+    command = [sys.executable, "-m", module, *words]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=True).stdout)
 
 
-def _growth(job: Job, settings: Settings, result: Result) -> _Values:
+def _growth(job: Job, settings: Settings, result: Result) -> Values:
     """The cost per bin of batches of 10^5 bins, and of each power of ten up to the job's size."""
     rows = job.rows * (10 if settings.large else 1)
     sizes = [size for k in range(5, 10) if (size := 10**k // job.bins) < rows] + [rows]
-    while len(sizes) > 1 and _bytes_of_overlapping(job, sizes[-1]) > 0.9 * _free_memory():
+    while len(sizes) > 1 and _bytes_of_overlapping(job, sizes[-1]) > 0.9 * free_memory():
         result.lines.append(Row(_sized(FASTKL, job, sizes.pop()), "too large for the free memory"))
     whole = replace(job, rows=sizes[-1]).case(settings.threads)
     runners: dict[str, Runner] = {}
@@ -195,7 +201,7 @@ def _growth(job: Job, settings: Settings, result: Result) -> _Values:
         floor = runners[_sized(FLOOR, job, size)]
         for peer in job.peers:
             row = Row(_sized(peer, job, size))
-            _fill(row, runners[row.name])
+            fill(row, runners[row.name])
             row.floor_ratio = paired_ratio(floor, runners[row.name])[0]
             result.lines.append(row)
     largest, smallest = (runners[_sized(FASTKL, job, size)] for size in (sizes[-1], sizes[0]))
@@ -208,11 +214,3 @@ def _sized(peer: Peer, job: Job, rows: int) -> str:
 
 def _bytes_of_overlapping(job: Job, rows: int) -> float:
     return rows * job.bins * np.dtype(job.dtype).itemsize * 1.5
-
-
-def _free_memory() -> float:
-    try:
-        pages = Path("/proc/meminfo").read_text().split("MemAvailable:")[1].split()[0]
-        return float(pages) * 1024
-    except (OSError, IndexError):  # not on Linux: there is no portable word for it
-        return math.inf

@@ -3,9 +3,9 @@
 import json
 import sys
 import tracemalloc
-from pathlib import Path
 
 from fastkl.bench.jobs import SUITES
+from fastkl.bench.machine import forget_peak, status
 from fastkl.bench.peers import FASTKL
 
 
@@ -18,27 +18,15 @@ def measure(name: str, scale: float, threads: int) -> dict[str, float]:
     # Compiling takes a hundred MB, and what it leaves in the heap would hide later needs: tracemalloc sees those.
     fastkl.bind(case.head(1 << 12))()
     figures = {}
-    if _forget_peak():
-        before = _status("VmRSS")
+    if forget_peak():
+        before = status("VmRSS")
         call()
-        figures["of the process"] = (_status("VmHWM") - before - output) / 1e6
+        figures["of the process"] = (status("VmHWM") - before - output) / 1e6
     tracemalloc.start()
     call()
     figures["by tracemalloc"] = (tracemalloc.get_traced_memory()[1] - output) / 1e6
     tracemalloc.stop()
     return figures
-
-
-def _forget_peak() -> bool:
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:  # not Linux, or not allowed
-        return False
-    return True
-
-
-def _status(key: str) -> float:
-    return float(Path("/proc/self/status").read_text().split(f"{key}:")[1].split()[0]) * 1024
 
 
 if __name__ == "__main__":
