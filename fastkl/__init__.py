@@ -1,5 +1,8 @@
 """Exact Kullback-Leibler divergence of large batches of histograms, at the speed of memory, on a CPU."""
 
+from importlib import import_module
+from typing import Any
+
 from fastkl import jit
 from fastkl.bothways import kl_divergences
 from fastkl.continuous import continuous_kl_divergence
@@ -33,3 +36,9 @@ __all__ = [
     "psi",
     "renyi_divergence",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("batch", "plot"):  # which import more, and are imported when used
+        return import_module(f"fastkl.{name}")
+    raise AttributeError(f"module 'fastkl' has no attribute {name!r}")

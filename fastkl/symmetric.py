@@ -1,6 +1,7 @@
 """Divergences that do not ask which histogram comes first: Jensen-Shannon and Jeffreys."""
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -171,8 +172,9 @@ def _jensen_shannon(p: Any, q: Any, p_weight: float, options: Options, distance:
     if options.normalize and factor > 0:
         bound = factor * (math.log(2.0) if w == 0.5 else -w * math.log(w) - (1 - w) * math.log1p(-w))
 
-    def finish(values: Any) -> Any:
-        values = np.minimum(values, bound)
-        return np.sqrt(values) if distance else values
+    return compare(JS() if w == 0.5 else WeightedJS(w), {"p": p, "q": q}, options, partial(_bounded, bound, distance))
 
-    return compare(JS() if w == 0.5 else WeightedJS(w), {"p": p, "q": q}, options, finish)
+
+def _bounded(bound: float, distance: bool, values: Any) -> Any:
+    values = np.minimum(values, bound)
+    return np.sqrt(values) if distance else values

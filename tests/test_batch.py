@@ -106,6 +106,16 @@ def test_equal_rows_in_several_panels_keep_their_order(in_blocks, monkeypatch):
         np.testing.assert_array_equal(found["indices"], [[0, 2, 5, 1, 4, -1], [1, 4, 0, 2, 5, -1]])
 
 
+def test_the_nearest_of_several_panels_in_a_base_below_one(monkeypatch):
+    monkeypatch.setattr(_allpairs._AllPairs, "_panel_of", staticmethod(lambda *_: 16))
+    x, y = np.random.default_rng(3).standard_gamma(1.0, (2, 100, 8))
+    batch.run("nearest", x, y, "n.npz", k=5, base=0.5)
+    with np.load("n.npz") as found:
+        divergences, indices = fastkl.nearest(x, y, 5, base=0.5)
+        np.testing.assert_array_equal(found["indices"], indices)
+        np.testing.assert_array_equal(found["divergences"], divergences)
+
+
 @pytest.mark.parametrize("options", [{}, {"objective": "reverse", "minima": 2}, {"family": "t", "fixed": {"df": 4.0}}])
 @pytest.mark.parametrize("rows", [7, 1000])
 def test_fits_have_the_bits_of_the_function_and_the_grid_of_the_whole_file(options, rows, pair, monkeypatch):
@@ -233,8 +243,14 @@ def test_invalid_histograms_are_reported_with_their_reasons(pair, in_blocks):
         ["60", "d60", "q", f"is not a histogram: bin 2 is nan; {range_}"],
         ["100", "d100", "q", f"is not a histogram: bin 0 is inf; {range_}"],
     ]
+    Path("other.csv.invalid.csv").write_text("mine")
+    with pytest.raises(batch.Refused, match=r"other.csv.invalid.csv exists; force=True replaces it"):
+        batch.run("kl", p, q, "other.csv", on_invalid="report")
+    assert Path("other.csv.invalid.csv").read_text() == "mine"
     with open("out.csv", newline="") as file:
         values = np.array([float(line["divergence"]) for line in csv.DictReader(file)])
+    batch.run("kl", p, q, "out.csv", on_invalid="nan", force=True)
+    assert not os.path.exists("out.csv.invalid.csv")  # it would tell of another result
     np.testing.assert_array_equal(values, fastkl.kl_divergence(p, q, on_invalid="nan"))
 
 
@@ -285,7 +301,7 @@ def test_blocks_are_whole_numbers_of_what_is_stored_together_and_within_the_memo
             assert stored > rows or rows % stored == 0
             assert rows * 8192 <= _plan.BLOCK_BYTES
             assert _plan.COPIES * rows * 8192 <= memory - _plan.OVERHEAD
-    with pytest.raises(batch.Refused, match="is too little for this run; it needs 128 MiB"):
+    with pytest.raises(batch.Refused, match="is too little for this run; it needs 129 MiB"):
         _plan.rows_together(_plan.Need(row=8192, result=8), 1 << 20, 1)
 
 

@@ -18,7 +18,7 @@ from test_cli import ENVIRONMENT, _in_empty_folder, save  # noqa: F401 (every te
 
 import fastkl
 from fastkl import batch
-from fastkl.batch import _job, _journal, _kinds
+from fastkl.batch import _job, _journal, _kinds, _run
 from fastkl.cli import main
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -29,7 +29,7 @@ import os, random, signal, sys, time
 import fastkl
 from pathlib import Path
 from fastkl import batch
-from fastkl.batch import _job, _journal, _kinds
+from fastkl.batch import _job, _journal, _kinds, _run
 import fastkl.cli
 
 _journal.SECONDS_BETWEEN = 0.0
@@ -321,6 +321,43 @@ def test_a_second_process_is_refused_and_the_first_goes_on(files):
             batch.run("kl", "p.npy", "q.npy", "out.npy", on_invalid="report", force=True)
         assert process.wait(60) == 0
     np.testing.assert_array_equal(np.load("out.npy"), fastkl.kl_divergence(*files, on_invalid="nan"))
+
+
+def test_a_state_without_its_results_is_no_success(files, noted):
+    unfinished()
+    Path(".out.npy.fastkl/values.bin").unlink()
+    Path("out.npy").write_bytes(b"old")
+    with pytest.raises(batch.Refused, match=r"state of the unfinished run to out\.npy is damaged: force=True begins"):
+        batch.run("kl", "p.npy", "q.npy", "out.npy", on_invalid="nan", resume=True, force=True)
+    assert Path("out.npy").read_bytes() == b"old"
+    batch.run("kl", "p.npy", "q.npy", "out.npy", on_invalid="nan", force=True)
+    np.testing.assert_array_equal(np.load("out.npy"), fastkl.kl_divergence(*files, on_invalid="nan"))
+
+
+def test_text_that_changes_while_it_is_read_is_refused(files, monkeypatch):
+    np.savetxt("p.csv", files[0][:20], delimiter=",")
+    opened = _run.open_job
+
+    def open_late(*args, **options):
+        job = opened(*args, **options)
+        np.savetxt("p.csv", files[0][20:41], delimiter=",")
+        return job
+
+    monkeypatch.setattr(_run, "open_job", open_late)
+    with pytest.raises(ValueError, match=r"p\.csv was changed while it was opened"):
+        batch.run("kl", "p.csv", files[1][:1], "out.npy", on_invalid="nan")
+    assert not os.path.exists("out.npy")
+
+
+def test_a_folder_that_is_no_store_is_not_replaced(files):
+    os.mkdir("notes.zarr")
+    Path("notes.zarr/thesis.txt").write_text("all of it")
+    with pytest.raises(batch.Refused, match=r"notes\.zarr is a folder that is no zarr store"):
+        batch.run("kl", "p.npy", "q.npy", "notes.zarr", on_invalid="nan", force=True)
+    assert Path("notes.zarr/thesis.txt").read_text() == "all of it"
+    Path("f.zarr").write_text("a file")
+    with pytest.raises(batch.Refused, match=r"f\.zarr is a file"):
+        batch.run("kl", "p.npy", "q.npy", "f.zarr", on_invalid="nan", force=True)
 
 
 def test_a_damaged_state_is_refused(files, noted):

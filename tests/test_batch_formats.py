@@ -1,5 +1,6 @@
 """Files of histograms, against what NumPy and the formats' own libraries write."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import batch_files
 import h5py
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
@@ -246,12 +248,29 @@ def test_the_only_other_column_names_the_rows() -> None:
         assert source.ids.read(0, 2).tolist() == days.to_pylist()
     assert open_source(save_parquet(pa.table({"h": lists, "day": days, "other": [1, 2]}))).ids is None
     assert open_source(save_parquet(pa.table({"h": lists, "weight": [0.5, 1]}))).ids is None
-    source = open_source(save_parquet(pa.table({"a": [1, 2], "day": days, "b": [3, 4]})))
+    path = save_parquet(pa.table({"a": [1, 2], "day": days, "b": [3, 4]}))  # where text may be a bin that went wrong
+    with pytest.raises(SourceError, match=r"column 'day' is of type string; columns are numbers, .* \(--ids NAME"):
+        open_source(path)
+    source = open_source(path, ids="day")
     assert source.bin_labels == ["a", "b"]
     assert source.ids is not None
     assert source.ids.read(0, 2).tolist() == days.to_pylist()
-    source = open_source("a.parquet", ids="a")
-    assert source.bin_labels == ["b"]
+
+
+def test_the_index_of_a_stored_frame_is_no_bin() -> None:
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [4.0, 5.0, 6.0]})
+    for stored in (frame[frame.a != 2], frame.rename_axis("day"), frame.set_index(pd.Index([7, 8, 9], name="day"))):
+        stored.to_parquet("f.parquet")
+        source = open_source("f.parquet")
+        assert source.bin_labels == ["a", "b"]
+        np.testing.assert_array_equal(source.read(0, len(stored)), stored)
+
+
+def test_parts_of_a_folder_come_in_the_order_of_their_numbers() -> None:
+    os.mkdir("parts.parquet")
+    for k in (10, 2, 0, 1):
+        pyarrow.parquet.write_table(pa.table({"a": [float(k)], "b": [1.0]}), f"parts.parquet/part-{k}.parquet")
+    assert open_source("parts.parquet").read(0, 4)[:, 0].tolist() == [0, 1, 2, 10]
 
 
 def test_ids_that_are_none_are_refused() -> None:
@@ -355,9 +374,13 @@ def test_nulls_are_refused_with_their_row(save: Callable[[pa.Table], str]) -> No
         assert source.read(0, 9).tolist() == rows[:9]
         with pytest.raises(SourceError, match=r"column 'h', row 9 \(counted from 0\), is null"):
             source.read(7, 12)
-        with pytest.raises(SourceError, match=r"column 'h', row 10 \(counted from 0\): bin 1 is null"):
-            source.read(10, 12)
+        np.testing.assert_array_equal(source.read(10, 12), [[1.0, np.nan], [1.0, 2.0]])  # as pandas stores NaN
         assert source.read(11, 12).tolist() == [[1.0, 2.0]]
+    whole = pa.array([[1, 2], [1, None]], pa.list_(pa.int64()))
+    with pytest.raises(SourceError, match=r"column 'h', row 1 \(counted from 0\): bin 1 is null; a number is wanted"):
+        open_source(save(pa.table({"h": whole}))).read(0, 2)
+    source = open_source(save(pa.table({"a": [0.5, 2, 3], "b": [4, None, 6.0]})))
+    np.testing.assert_array_equal(source.read(0, 3), [[0.5, 4], [2, np.nan], [3, 6]])
     source = open_source(save(pa.table({"a": [1, 2, 3], "b": [4, None, 6]})))
     with pytest.raises(SourceError, match=r"column 'b', row 1 \(counted from 0\), is null; a number is wanted"):
         source.read(0, 3)

@@ -479,5 +479,7 @@ def test_fits_that_are_refused():
 
 
 def test_lazy_results_pickle():
+    for function in (fastkl.js_divergence, fastkl.js_distance):
+        check(pickle.loads(pickle.dumps(function(da.from_array(P), Q))), function(P, Q))
     lazy = fastkl.kl_divergence(CHUNKED_P, CHUNKED_Q, pseudocount="popmon")
     check(pickle.loads(pickle.dumps(lazy)), fastkl.kl_divergence(P, Q, pseudocount="popmon"))

@@ -483,9 +483,9 @@ def test_blas_threads_of_calls_that_overlap():
 
 def test_progress(capsys, monkeypatch):
     fastkl.pairwise(rows(40, 8, 1), progress=True)
-    assert "fastkl pairwise [####" in capsys.readouterr().err
+    assert "fastkl pairwise:" in capsys.readouterr().err
     fastkl.nearest(rows(40, 8, 1), rows(40, 8, 1), progress=True)
-    assert "fastkl nearest [####" in capsys.readouterr().err
+    assert "fastkl nearest:" in capsys.readouterr().err
     fastkl.pairwise(rows(40, 8, 1))
     assert capsys.readouterr().err == ""
 

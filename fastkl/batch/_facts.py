@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,9 @@ import numpy as np
 import fastkl
 from fastkl.batch._errors import Refused
 from fastkl.batch._job import Job
+from fastkl.batch._protocols import SourceError
+from fastkl.batch.formats import split_name
+from fastkl.batch.formats._checks import stamp
 
 _NO_FACTS = ("threads",)  # on which no bit of the result depends
 
@@ -30,6 +33,20 @@ def facts_of(kind: str, job: Job, options: Mapping[str, Any]) -> dict[str, Any]:
         facts |= {f"the {key} of {name}": value for key, value in identity.items()}
     same: dict[str, Any] = json.loads(json.dumps(facts))
     return same
+
+
+def stamps_of(inputs: Sequence[Any]) -> dict[str, dict[str, str | int]]:
+    """What tells each file among the inputs from itself after a change, before it is opened."""
+    paths = [split_name(given)[0] for given in inputs if isinstance(given, str | Path)]
+    return {str(path.absolute()): stamp(path) for path in paths if path.exists()}
+
+
+def check_stamps(before: dict[str, dict[str, str | int]], identities: Mapping[str, Mapping[str, str | int]]) -> None:
+    """Raise where a file was changed while it was opened, which for text means read."""
+    for identity in identities.values():
+        first = before.get(str(identity.get("path")))
+        if first is not None and any(first[key] != identity[key] for key in first):
+            raise SourceError(f"{identity['path']} was changed while it was opened")
 
 
 def check_same(target: Path, was: dict[str, Any], now: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ pass over the results, so that they are the same however often the run was inter
 """
 
 import csv
+import errno
 import io
 import os
 from collections.abc import Sequence
@@ -20,10 +21,10 @@ from fastkl.batch._kept import Kept
 from fastkl.batch._layout import layout_of
 from fastkl.batch._protocols import Sink, SinkError
 from fastkl.batch.formats import can_write, open_sink, split_name
-from fastkl.batch.formats._target import entry_to_disk
+from fastkl.batch.formats._target import entry_to_disk, is_zarr
 
 
-def check_place(target: Path, force: bool, inputs: Sequence[Any]) -> None:
+def check_place(target: Path, force: bool, inputs: Sequence[Any], report: Path | None) -> None:
     """Raise where no result may be put or can be, before anything is read."""
     if not can_write(target):
         open_sink(target, {}, ())  # which says what can
@@ -34,16 +35,24 @@ def check_place(target: Path, force: bool, inputs: Sequence[Any]) -> None:
             path, _ = split_name(given)
             if path.exists() and target.samefile(path):
                 raise Refused(f"{target} is an input; name another file for the result")
-    if target.is_dir() and target.suffix.lower() != ".zarr":
-        raise Refused(f"{target} is a folder")
+    if target.is_dir() and (target.suffix.lower() != ".zarr" or target.is_symlink()):
+        raise Refused(f"{target} is a {'link to a ' * target.is_symlink()}folder")
+    if target.is_dir() and any(target.iterdir()) and not is_zarr(target):
+        raise Refused(f"{target} is a folder that is no zarr store; it is not replaced")
+    if target.is_file() and target.suffix.lower() == ".zarr":
+        raise Refused(f"{target} is a file, and .zarr is a folder; name another")
     folder = folder_of(target)
     if folder.exists():  # which says more
         return
     check_absent(target, force)
+    if report is not None:
+        check_absent(report, force)
     try:
         folder.mkdir()
         folder.rmdir()
     except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):  # another run has begun, which is found out soon
+            return
         raise OSError(error.errno, f"{target} can't be written: {error.strerror}") from None
 
 
@@ -99,6 +108,8 @@ def finish(job: Job, journal: Journal, force: bool) -> None:
     if journal.result_path.exists():
         if target.is_dir():  # in .zarr
             os.replace(target, journal.folder / "replaced")
+        if force and job.on_invalid != "report":  # else it would tell of the result that is replaced
+            journal.report_path.unlink(missing_ok=True)
         os.replace(journal.result_path, target)
         entry_to_disk(target.absolute().parent)
 

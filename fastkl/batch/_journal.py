@@ -9,9 +9,10 @@ The folder ``.OUT.fastkl`` has
 - ``result.SUFFIX``, in the end: the file that is given the target's name. ``values.bin`` is gone then.
 - ``lock``: held by the run that is under way.
 
-The journal is written every second or so. A run that fails before that leaves nothing.
+The journal is written a second after the last time, when a block is done. A run that fails before leaves nothing.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -25,6 +26,7 @@ from fastkl.batch._facts import check_same
 from fastkl.batch._job import Block, Invalid
 from fastkl.batch._kept import Kept
 from fastkl.batch._lock import Lock
+from fastkl.batch.formats._target import entry_to_disk
 
 SECONDS_BETWEEN = 1.0
 _FORMAT = 1
@@ -33,6 +35,11 @@ _FORMAT = 1
 def folder_of(target: Path) -> Path:
     """Where the state of a run to a target is kept."""
     return target.with_name(f".{target.name}.fastkl")
+
+
+def report_of(target: Path) -> Path:
+    """Where the invalid histograms of a run to a target are reported."""
+    return target.with_name(f"{target.name}.invalid.csv")
 
 
 class Journal:
@@ -58,7 +65,9 @@ class Journal:
             )
         if state is not None and resume and state["done"] > 0:
             check_same(self.target, state["facts"], self.facts)
+            self._check_whole(state["done"])
         else:
+            (self.folder / "journal.json").unlink(missing_ok=True)  # first: what is left is of no run then
             self._forget()
             state = {"done": 0, "invalid_rows": 0, "told": 0}
         self.resumed_from: int = state["done"]
@@ -66,6 +75,13 @@ class Journal:
         self._told_bytes: int = state["told"]
         self.kept: Kept | None = None
         self._written = time.monotonic()
+        self._is_removed = False
+
+    def _check_whole(self, done: int) -> None:
+        """Raise unless what the journal tells of is there: results, the complete file, or, in the end, the target."""
+        is_named = done == self.rows and (self.result_path.exists() or self.target.exists())
+        if not (self.values_path.exists() or is_named):
+            raise Refused(f"the state of the unfinished run to {self.target} is damaged: force=True begins anew")
 
     def _stored(self) -> dict[str, Any] | None:
         try:
@@ -89,7 +105,7 @@ class Journal:
     @property
     def report_path(self) -> Path:
         """Where invalid histograms are reported."""
-        return self.target.with_name(f"{self.target.name}.invalid.csv")
+        return report_of(self.target)
 
     @property
     def has_values(self) -> bool:
@@ -135,21 +151,26 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
         os.replace(new, self.folder / "journal.json")
+        entry_to_disk(self.folder)
 
     @property
     def recorded(self) -> int:
         """How many rows another process would find done."""
-        state = self._stored()
+        state = None if self._is_removed else self._stored()
         return 0 if state is None else int(state["done"])
 
     def remove(self) -> None:
-        """Leave nothing of the state."""
+        """Leave nothing of the state; the folder may be another run's by now."""
+        if self._is_removed:
+            return
         self.close_files()
         self._forget()
         if os.name == "nt":  # where an open file can't be removed
             self._lock.close()
         (self.folder / "lock").unlink(missing_ok=True)
-        self.folder.rmdir()
+        self._is_removed = True
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
 
     def _forget(self) -> None:
         # The journal goes last: as long as it is there, another run knows what the rest is.

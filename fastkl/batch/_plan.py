@@ -6,6 +6,7 @@ unpacks. All pairs and fits have working memory of their own. The rest of the bu
 tens of MB gain nothing.
 """
 
+import math
 import re
 from typing import NamedTuple
 
@@ -58,7 +59,8 @@ def rows_together(need: Need, memory: int, stored: int) -> int:
     wanted = need.fixed_rows or 1
     if room < wanted * each:
         least = OVERHEAD + need.working + wanted * each
-        raise Refused(f"memory of {memory / MIB:.4g} MiB is too little for this run; it needs {least / MIB:.4g} MiB")
+        given, least = f"{memory / MIB:.4g} MiB", math.ceil(least / MIB)
+        raise Refused(f"memory of {given} is too little for this run; it needs {least} MiB")
     if need.fixed_rows:
         return need.fixed_rows
     rows = max(1, min(room // each, BLOCK_BYTES // max(need.row, need.result, 1)))

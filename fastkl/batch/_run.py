@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from fastkl.batch._errors import Interrupted, InvalidHistogram
-from fastkl.batch._facts import facts_of
+from fastkl.batch._facts import check_stamps, facts_of, stamps_of
 from fastkl.batch._finish import check_absent, check_format, check_place, finish, npy_header, write_report
 from fastkl.batch._job import Job
-from fastkl.batch._journal import Journal
+from fastkl.batch._journal import Journal, report_of
 from fastkl.batch._layout import row_type
 from fastkl.batch._open import open_job
 from fastkl.batch._protocols import SourceError
@@ -107,7 +107,12 @@ def run(
     ends the process, as with every memory map; what was done can't be resumed then, as the input is another. A file
     that changes in other ways meanwhile is noticed, and nothing is made of it.
 
-    What is done is on disk every second: a run that is killed loses no more.
+    What is done is on disk a second after it was computed, block by block: a run that is killed loses no more. Blocks
+    of "nearest", and of slow fits, take several seconds.
+
+    The memory is kept where histograms lie side by side in the file. Arrays whose bins are another axis, tables of a
+    thousand columns and more, chunks of zarr and HDF5 that are larger than a block, and reports of nearly all rows of a
+    file take more.
 
     Examples
     --------
@@ -122,7 +127,8 @@ def run(
     [0.25 0.    nan] 3 1
     """
     target = Path(out)
-    check_place(target, force, [p, q])
+    check_place(target, force, [p, q], report_of(target) if on_invalid == "report" else None)
+    found = stamps_of([p, q])
     with ExitStack() as files:
         opening: dict[str, Any] = {"memory": memory, "on_invalid": on_invalid, "ids": ids, "show_progress": progress}
         job = open_job(kind, p, q, files, options={**options, "threads": threads}, **opening)
@@ -131,6 +137,7 @@ def run(
         row_bytes = job.kind.need.row
         with Watch(f"fastkl {kind}", job.rows, journal.done, row_bytes, progress, on_progress) as watch:
             try:
+                check_stamps(found, job.identities())
                 _complete(job, journal, target, force, watch)
             except BaseException as error:
                 _stop(journal, target, error)

@@ -1,5 +1,6 @@
 """From Arrow's columns to rows of numbers: what a column may be, and what is refused in it, with its row."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,12 @@ def check_names(schema: Any) -> None:
     """Raise ValueError where a name does not say which column is meant."""
     if len(set(schema.names)) < len(schema.names):
         raise ValueError(f"several of its columns have one name: {listed(schema.names)}")
+
+
+def index_columns(schema: Any) -> list[str]:
+    """Columns that are the index of a frame of pandas that was stored."""
+    stored = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+    return [name for name in stored.get("index_columns", []) if isinstance(name, str)]
 
 
 def number_type(pa: Any, kind: Any) -> np.dtype[Any] | None:
@@ -62,7 +69,7 @@ def lists_to_rows(pa: Any, column: Any, bins: int, dtype: np.dtype[Any], place: 
                 f"{place}, row {start + row} (counted from 0), has {lengths[row]} bins, row 0 has {bins}; all must"
                 " have as many"
             )
-    values = column.flatten()
+    values = _with_nan(pa, column.flatten())
     if values.null_count:
         row, bin_ = divmod(_first(values.is_null().to_numpy(zero_copy_only=False)), bins)
         raise SourceError(f"{place}, row {start + row} (counted from 0): bin {bin_} is null; a number is wanted")
@@ -77,9 +84,15 @@ def first_length(column: Any, place: str) -> int:
     return len(column.slice(0, 1).flatten())
 
 
-def numbers_to(out: _Array, column: Any, place: str, start: int) -> None:
+def _with_nan(pa: Any, numbers: Any) -> Any:
+    """Numbers with NaN for null, which is how pandas stores it; integers have none."""
+    return numbers.fill_null(np.nan) if numbers.null_count and pa.types.is_floating(numbers.type) else numbers
+
+
+def numbers_to(pa: Any, out: _Array, column: Any, place: str, start: int) -> None:
     """Copy a column of numbers, the first of which is of row `start`."""
     column.validate(full=True)
+    column = _with_nan(pa, column)
     if column.null_count:
         row = start + _first(column.is_null().to_numpy(zero_copy_only=False))
         raise SourceError(f"{place}, row {row} (counted from 0), is null; a number is wanted in each row")

@@ -1,5 +1,6 @@
 """Parquet as one long run of rows: a file, or a folder of files as Spark and dask write one."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,12 +70,18 @@ class ParquetRows:
             yield from self._file.iter_batches(rows, row_groups=[group], columns=list(columns), use_threads=False)
 
 
+def _by_numbers(path: Path) -> list[tuple[str, int]]:
+    # part-2 before part-10: writers of parts do not all fill their numbers up with zeros.
+    return [(text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", path.name)]
+
+
 class ParquetFolder:
-    """The parts of a folder in the order of their names, of which one is open at a time."""
+    """The parts of a folder in the order of their names, numbers as such, of which one is open at a time."""
 
     def __init__(self, path: Path) -> None:
         self._pa = extra("pyarrow", "pyarrow", "arrow", path.suffix)
-        self._parts = sorted(part for part in path.glob("*.parquet") if not part.name.startswith(("_", ".")))
+        parts = [part for part in path.glob("*.parquet") if not part.name.startswith(("_", "."))]
+        self._parts = sorted(parts, key=_by_numbers)
         if not self._parts:
             raise ValueError("it is a folder without .parquet files")
         counts = []

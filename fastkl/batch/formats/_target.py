@@ -47,11 +47,12 @@ class Target:
             return
         if not self._force:
             raise SinkError(f"{self.path} exists; --force (force=True) replaces it")
-        if self.path.is_dir() and not (self._is_folder and _is_zarr(self.path)):
+        if self.path.is_dir() and not (self._is_folder and is_zarr(self.path)):
             raise SinkError(f"{self.path} is a folder, which is not replaced")
 
 
-def _is_zarr(folder: Path) -> bool:
+def is_zarr(folder: Path) -> bool:
+    """Whether a folder is a zarr store."""
     return any((folder / name).exists() for name in ("zarr.json", ".zarray", ".zgroup"))
 
 

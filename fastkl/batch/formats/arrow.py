@@ -54,17 +54,26 @@ def _found(pa: Any, path: Path, schema: Any, ids: str | None) -> _Bins:
         raise SourceError(f"{path} has several columns of lists; name one, as {path}:{names[0]}: {listed(names)}")
     if names:
         return _named(pa, path, schema, names[0])
-    numbers = {field.name: values.number_type(pa, field.type) for field in schema if field.name != ids}
+    left_out = {ids, *values.index_columns(schema)}
+    numbers = {field.name: values.number_type(pa, field.type) for field in schema if field.name not in left_out}
     dtypes = {name: dtype for name, dtype in numbers.items() if dtype is not None}
     if not dtypes:
         types = ", ".join(f"{field.name!r} ({field.type})" for field in list(schema)[:20])
         raise SourceError(f"{path} has no column of lists of numbers, nor of numbers; it has {types or 'no columns'}")
+    if others := [name for name in numbers if name not in dtypes]:
+        kind = schema.field(others[0]).type
+        raise SourceError(
+            f"{path}, column {others[0]!r} is of type {kind}; columns are numbers, one for each bin, but for the one of"
+            " ids (--ids NAME, ids=)"
+        )
     return _Bins(list(dtypes), np.result_type(*dtypes.values()), False)
 
 
 def _ids_column(pa: Any, path: Path, schema: Any, bins: _Bins, ids: str | None) -> str | None:
     """The column that names the rows: the one asked for, or the only one beside the bins."""
     if ids is None:
+        if not bins.is_lists:
+            return None
         others = [field for field in schema if field.name not in bins.columns]
         return others[0].name if len(others) == 1 and values.can_be_ids(pa, others[0].type) else None
     if ids not in schema.names:
@@ -113,7 +122,7 @@ class ArrowSource:
         done = 0
         for batch in batches:
             for out, name in zip(columns[:, done : done + batch.num_rows], self._bins.columns, strict=True):
-                values.numbers_to(out, batch.column(name), f"{self._path}, column {name!r}", start + done)
+                values.numbers_to(self._pa, out, batch.column(name), f"{self._path}, column {name!r}", start + done)
             done += batch.num_rows
         return columns.T
 
