@@ -486,3 +486,9 @@ def test_a_run_that_ends_while_its_result_is_named_is_finished_by_the_next(files
         assert batch.run("kl", "p.npy", "q.npy", out, on_invalid="nan", resume=True).resumed_from == ROWS
         assert Path(out).read_bytes() == before
     assert sorted(os.listdir()) == ["out.csv", "out.npy", "p.npy", "q.npy"]
+
+
+def test_files_of_options_are_not_replaced(files):
+    np.save("w.npy", np.ones(files[0].shape[1]))
+    with pytest.raises(batch.Refused, match=r"w\.npy is an input; name another file"):
+        batch.run("kl", "p.npy", "q.npy", "w.npy", weights="w.npy", on_invalid="nan", force=True)

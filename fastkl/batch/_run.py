@@ -127,7 +127,8 @@ def run(
     [0.25 0.    nan] 3 1
     """
     target = Path(out)
-    check_place(target, force, [p, q], report_of(target) if on_invalid == "report" else None)
+    beside = [options.get(name) for name in ("weights", "edges", "points")]
+    check_place(target, force, [p, q, *beside], report_of(target) if on_invalid == "report" else None)
     found = stamps_of([p, q])
     with ExitStack() as files:
         opening: dict[str, Any] = {"memory": memory, "on_invalid": on_invalid, "ids": ids, "show_progress": progress}

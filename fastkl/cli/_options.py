@@ -16,7 +16,8 @@ _MEMORY = number(str, memory_of, "a size like 512MiB or 2GB")
 FILES = """\
 Files of histograms are .npy (any real type and layout, mapped), .csv (a histogram a line; a first line without any
 number is a header), .npz, .zarr, .h5, .parquet, .arrow and .feather; where one holds several arrays or columns, its
-name follows after a colon: run.h5:/day/p, days.parquet:histogram."""
+name follows after a colon: run.h5:/day/p, days.parquet:histogram. Of a table with a column for each bin all columns are
+bins but that of --ids and the index of a frame of pandas. Rows are paired by place; ids are carried, not compared."""
 RUNS = """\
 Files are read block by block, within --memory. OUT appears when it is complete. What a run that was ended (Ctrl-C, a
 kill, a full disk) had done is kept beside it, in .OUT.fastkl; the same command with --resume goes on from there, to the

@@ -115,7 +115,7 @@ def gather(array: Any, start: int, stop: int, dtype: np.dtype[Any]) -> npt.NDArr
     for box in boxes(array.shape[:-1], start, stop):
         part = array[box]
         rows = part.reshape(rows_of(part.shape), bins)
-        if len(rows) == len(out):
+        if len(rows) == len(out) and rows.flags.c_contiguous:  # else a view would keep the pages of the whole file
             return np.asarray(rows, dtype)
         out[done : done + len(rows)] = rows
         done += len(rows)

@@ -11,7 +11,8 @@ from fastkl.batch.formats._arrow_values import check_names, first_line
 from fastkl.batch.formats._checks import extra
 
 _BATCH_BYTES = 8 << 20  # decoded at once
-_STREAMED = {"pre_buffer": False, "buffer_size": 1 << 20, "page_checksum_verification": True}  # page by page
+_STREAMED = {"pre_buffer": False, "page_checksum_verification": True}  # page by page
+_BUFFERS = 32 << 20  # bytes of all columns together, each of which has a buffer of its own
 
 
 class ParquetRows:
@@ -21,7 +22,9 @@ class ParquetRows:
         pa, pq = (extra(name, "pyarrow", "arrow", path.suffix) for name in ("pyarrow", "pyarrow.parquet"))
         self._source = pa.OSFile(str(path))
         try:
-            self._file = pq.ParquetFile(self._source, **_STREAMED)
+            metadata = pq.read_metadata(str(path))
+            buffer = int(np.clip(_BUFFERS // max(metadata.num_columns, 1), 1 << 14, 1 << 20))
+            self._file = pq.ParquetFile(self._source, metadata=metadata, buffer_size=buffer, **_STREAMED)
             self.schema = self._file.schema_arrow
             check_names(self.schema)
             groups = [self._file.metadata.row_group(i).num_rows for i in range(self._file.metadata.num_row_groups)]
