@@ -224,14 +224,13 @@ def test_empty_bins():
     assert np.isnan(reverse.params["loc"])
     assert np.isfinite(fastkl.fit(p, edges=EDGES, objective="reverse", grid=grid, pseudocount=1e-3).divergence)
     alone = np.eye(22)[7]
-    for objective in ("forward", 0.3):
+    for objective in OBJECTIVES:  # the mass of a narrow distribution in the other bins is no double but 0
         assert fastkl.fit(alone, edges=EDGES, objective=objective).divergence == 0
-    assert fastkl.fit(alone, edges=EDGES, objective="reverse").divergence == np.inf  # no normal distribution ends
     assert fastkl.fit([3.0], edges=[0, 1]).divergence == 0
 
 
 @pytest.mark.parametrize("kind", [{"edges": EDGES}, {"points": POINTS}])
-def test_mass_that_is_no_normal_number_on_an_empty_bin_is_infinitely_far_too(kind):
+def test_mass_that_is_subnormal_on_an_empty_bin_is_infinitely_far_too(kind):
     p = histograms(1, 22)[0]
     p[-1] = 0  # where the second candidate has exp(-735) of its mass
     grid = {"loc": [5.0, 1.0], "scale": [1.0, 0.255]}

@@ -62,12 +62,12 @@ def divergences(plan: Plan, p: npt.NDArray[Any], logs: _Array) -> _Array:
     kernels.shares_of_logs(logs, shares)
     is_none = np.isnan(logs[:, 0])
     shares[is_none] = 1.0
+    if not plan.is_exchanged:  # their logarithms count, and they have few digits
+        shares[logs <= kernels.LEAST_LOG] = 0.0
     question = Question(plan.kind, True, 0.0, 1.0)
     operands = [shares, p] if plan.is_exchanged else [p, shares]
     found, _ = plan.answer(batch_of(["p", "q"], operands), question, _DOUBLE, 1)
-    if plan.is_exchanged:
-        found[((p == 0) & (logs > -np.inf)).any(1)] = np.inf  # also where a share is no normal number
-    else:
+    if not plan.is_exchanged:
         has_tail = ((shares == 0.0) & (logs > -np.inf) & (p > 0)).any(1)
         if has_tail.any():
             found[has_tail] = _with_tail(plan, found[has_tail], p[has_tail], logs[has_tail], shares[has_tail])

@@ -26,6 +26,7 @@ from fastkl.kernels._columns import columns
 from fastkl.kernels._convert import converter
 from fastkl.kernels._factors import add_terms, differences, find_below, log_shares, mixtures, shares
 from fastkl.kernels._fits import (
+    LEAST_LOG,
     find_lowest,
     find_minima,
     log_factors,
@@ -70,6 +71,7 @@ __all__ = [
     "JS",
     "KL",
     "LARGEST_LOGIT",
+    "LEAST_LOG",
     "LOGIT_RECORD",
     "ONLY_TOTALS",
     "OWN_TOTALS",

@@ -1,5 +1,7 @@
 """Candidates of a fit: their logarithms as factors of a product, and the lowest of a surface of divergences."""
 
+import math
+
 import numpy as np
 
 from fastkl.kernels._candidates import cutoff_of
@@ -12,6 +14,7 @@ from fastkl.kernels._order import order, ordered
 _STEP = 64  # places that are looked at together
 _BLOCK = 1024  # candidates whose factors stay in the first-level cache
 LEAST_LOG = -690.0  # of a share that is a normal number, with room below
+_UNDERFLOW = -745.1332191019411  # of a share that is no double but 0
 
 
 @entry
@@ -89,18 +92,24 @@ def share_factors(zero, logs, unit_log, out, spread):
                 term[j] = share * (part[j] + unit_log) if share > 0.0 else 0.0
                 y = type(zero)(share)
                 y = y if y > least else least
-                shares[j] = y if part[j] > -np.inf else zero
+                shares[j] = y if part[j] > _UNDERFLOW else zero
             total += scan(term)[0]
         spread[i] = max(total, 0.0)
 
 
 @entry
 def shares_of_logs(logs, out):
-    """Write the shares of logarithms of shares; those that are no normal numbers are 0."""
+    """Write the shares of logarithms of shares; subnormal ones too."""
     for i in range(len(logs)):
         row, share = logs[i], out[i]
+        small = 0
         for j in range(len(row)):
             share[j] = exp(row[j]) if not row[j] <= LEAST_LOG else 0.0
+            small += (row[j] <= LEAST_LOG) & (row[j] > _UNDERFLOW)
+        if small > 0:
+            for j in range(len(row)):
+                if row[j] <= LEAST_LOG:
+                    share[j] = math.exp(row[j])
 
 
 @entry
