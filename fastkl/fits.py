@@ -94,8 +94,8 @@ def fit(
         there is no such distribution.
     pseudocount : float
         Added to every bin of p. Where p has bins without mass, the reverse divergence from distributions that have mass
-        there is inf; that is the mathematics, and this is the way out of it. Without it a distribution may be found that
-        is so narrow that its mass there is below 5e-324, and no double.
+        there is inf; that is the mathematics, and this is the way out of it. Without it a distribution may be found so
+        narrow that its mass there is below 5e-324, and no double.
     on_invalid : {"raise", "nan"}
         What to do about histograms that are none; with "nan" they have no fit.
     threads : int, optional
