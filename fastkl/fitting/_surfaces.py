@@ -158,11 +158,13 @@ class ByStatistics:
     def fill(self, p: npt.NDArray[np.float64], spread: npt.NDArray[np.float64], surface: Surface, panel: slice) -> None:
         """Write the moments of rows of p."""
         with np.errstate(all="ignore"):
-            shares = p / p.sum(1, keepdims=True)
-            surface.values[:] = shares @ self.columns.T
+            np.matmul(p, self.columns.T, out=surface.values)
+            np.divide(surface.values, p.sum(1, keepdims=True), out=surface.values)
             entropy = spread - np.log(p.shape[1])
-            outside = (shares[:, ~self.is_inside] > 0).any(1)
-        surface.values[:, 2] = np.where(outside, np.inf, entropy - surface.values[:, 2])
+        known = entropy - surface.values[:, 2]
+        if not self.is_inside.all():
+            known[(p[:, ~self.is_inside] > 0).any(1)] = np.inf
+        surface.values[:, 2] = known
         surface.doubts[:] = self.doubt + np.abs(entropy) + 2.0 * np.log(p.shape[1])
 
     def contenders(self, surface: Surface) -> tuple[_Index, _Index]:
