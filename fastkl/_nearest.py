@@ -146,3 +146,13 @@ class _Block:
         is_other[indices[:found]] = False
         others = np.flatnonzero(is_other)[: self.k - found]
         divergences[found : found + len(others)], indices[found : found + len(others)] = np.inf, others
+
+
+def nearest_order(divergences: npt.NDArray[Any], k: int, base: float | None) -> npt.NDArray[np.intp]:
+    """The places, row by row, of the k nearest of several sets that stand one after the other.
+
+    Equal ones stay in order, so that the smaller index is first; NaN comes last. In a base below 1 divergences are
+    negative.
+    """
+    sign = -1.0 if base is not None and base < 1 else 1.0
+    return np.argsort(sign * divergences, axis=1, kind="stable")[:, :k]

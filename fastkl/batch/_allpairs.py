@@ -6,13 +6,13 @@ above it, as in `fastkl.pairwise`. In single precision blocks and panels have fi
 """
 
 import itertools
-import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fastkl._nearest import nearest_order
 from fastkl.batch._errors import Refused
 from fastkl.batch._kinds import Answer, Tell, reason_of
 from fastkl.batch._plan import OVERHEAD, Need, working_memory
@@ -127,7 +127,7 @@ class NearestKind(_AllPairs):
                 f"{y.name} has {y.rows} histograms, fewer than k = {k}" if k > 0 else "k must be at least 1"
             )
         self.k = k
-        self._sign = -1.0 if (options.get("base") or math.inf) < 1 else 1.0
+        self._base = options.get("base")
         nothing = pairwise(*(np.empty((0, side.bins), side.dtype) for side in (x, y)), **options)
         self.columns = {"indices": Column(np.dtype(np.int64), k), "divergences": Column(np.dtype(nothing.dtype), k)}
         self.need = Need(x.bins * x.dtype.itemsize, k * (8 + nothing.dtype.itemsize), self.working)
@@ -139,18 +139,15 @@ class NearestKind(_AllPairs):
         for rows, panel in self.panels():
             near, index = nearest(x, panel, min(self.k, len(panel)), on_invalid="nan", **self._options)
             index = np.where(index < 0, -1, index + rows.start)
-            found = (near, index) if found is None else _nearest_of(found, (near, index), self.k, self._sign)
+            found = (near, index) if found is None else _nearest_of(found, (near, index), self.k, self._base)
         assert found is not None
         return Answer({"indices": found[1], "divergences": found[0]}, self.invalid(x))
 
 
 def _nearest_of(
-    first: tuple[_Array, _Array], second: tuple[_Array, _Array], k: int, sign: float
+    first: tuple[_Array, _Array], second: tuple[_Array, _Array], k: int, base: float | None
 ) -> tuple[_Array, _Array]:
-    """The k nearest of two sets, of which the first has the smaller indices; NaN comes last.
-
-    ``sign`` is -1 where divergences are negative, in a base below 1.
-    """
+    """The k nearest of two sets, of which the first has the smaller indices."""
     near, index = (np.concatenate(pair, axis=1) for pair in zip(first, second, strict=True))
-    order = np.argsort(sign * near, axis=1, kind="stable")[:, :k]
+    order = nearest_order(near, k, base)
     return np.take_along_axis(near, order, 1), np.take_along_axis(index, order, 1)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastkl._matrix import Matrix
+from fastkl._nearest import nearest_order
 from fastkl._products import plan_of
 from fastkl.containers._dask import open_chunked, stand_in
 from fastkl.lazy._blocks import Place, as_chunked, block_by_block, check_rows, refuse_at_once, threads_of_task
@@ -45,9 +46,9 @@ def nearest_lazily(x: Any, y: Any, k: int, options: dict[str, Any]) -> tuple[Any
     work = partial(_nearest, _options_of_task(options), int(k), dtype)
     found = block_by_block(work, [left, rows], [(_X, _BINS), (_Y, _BINS)], (_X, _Y), dtype, sizes={_Y: counts})
     if len(counts) > 1:
-        sign = -1.0 if options["base"] is not None and options["base"] < 1 else 1.0
         together = found.rechunk({1: -1})
-        found = block_by_block(partial(_merge, int(k), sign), [together], [(_X, _Y)], (_X, _K), dtype, {_K: int(k)})
+        work = partial(_merge, int(k), options["base"])
+        found = block_by_block(work, [together], [(_X, _Y)], (_X, _K), dtype, {_K: int(k)})
     return found["divergence"], found["index"]
 
 
@@ -95,7 +96,5 @@ def _nearest(options: dict[str, Any], k: int, dtype: np.dtype[Any], place: Place
     return found
 
 
-def _merge(k: int, sign: float, place: Place, found: _Array) -> _Array:
-    # Stable: of equal ones that of the smaller index is the first already.
-    order = np.argsort(sign * found["divergence"], axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(found, order, axis=1)
+def _merge(k: int, base: float | None, place: Place, found: _Array) -> _Array:
+    return np.take_along_axis(found, nearest_order(found["divergence"], k, base), axis=1)
