@@ -50,13 +50,24 @@ def _ordinary_with_one_subnormal(rng: np.random.Generator, n: int) -> Pair:
     return p, q
 
 
+def tiny_beside_ordinary(rng: np.random.Generator, n: int, least: float = -323.0) -> Pair:
+    """Bins from 10^``least`` to 10^-20 and zeros, minus zeros among them, beside ordinary ones, which tell the sum."""
+    p, q = _ordinary(rng, n)
+    for x in (p, q):
+        tiny = rng.random(n) < 0.4
+        x[tiny] = 10.0 ** rng.uniform(least, -20, np.count_nonzero(tiny))
+    p[rng.random(n) < 0.2] = 0.0
+    p[rng.random(n) < 0.1] = -0.0
+    return p, q
+
+
 def _far_apart(rng: np.random.Generator, n: int) -> Pair:
     p, q = _ordinary(rng, n)
     return p * 1e-200, q * 1e200
 
 
 PAIRS = {
-    sample.__name__[1:]: sample
+    sample.__name__.removeprefix("_"): sample
     for sample in [
         _ordinary,
         _half_zero,
@@ -66,6 +77,7 @@ PAIRS = {
         _huge,
         _equal_huge_with_different_tiny,
         _ordinary_with_one_subnormal,
+        tiny_beside_ordinary,
         _far_apart,
     ]
 }

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from functions import DIVERGENCES, FUNCTIONS, SYMMETRIC, call
 from reference import ORDERS, assert_backward_stable, exact, mp, relative_error, representable
-from samples import LENGTHS, PAIRS, near
+from samples import LENGTHS, PAIRS, near, tiny_beside_ordinary
 
 import fastkl
 
@@ -69,6 +69,7 @@ def test_unnormalized_single_precision_has_a_relative_error_below_1e_5(length, w
     rng = np.random.default_rng(length)
     pairs = [PAIRS["ordinary"](rng, length), PAIRS["half_zero"](rng, length)]
     pairs += [near(rng, length, distance) for distance in (1e-1, 1e-3, 1e-6)]
+    pairs += [tiny_beside_ordinary(rng, length, -44.0) for _ in range(3)]
     pairs += [10.0 ** rng.uniform(-42, 30, (2, length)), rng.uniform(1, 2, (2, 1)) * np.ones((2, length))]
     for p, q in np.array(pairs, np.float32):
         got = fastkl.kl_divergence(p, q, normalize=False, dtype=wanted)

@@ -51,7 +51,7 @@ def _rel_entr_ordinary(kind: Any, x: Any, y: Any) -> Any:
 
 
 def _kl_div_ordinary(kind: Any, x: Any, y: Any) -> Any:
-    return kl_term(x, y)
+    return kl_term(x, y) if is_positive(x) else y  # a zero of either sign
 
 
 def _odd(kind: Any, x: Any, y: Any) -> Any:

@@ -22,6 +22,7 @@ from fastkl.kernels._logratio import (
     is_positive,
     log2_of_shift,
     log_of_aligned,
+    positive,
 )
 
 _LOG2 = math.log(2.0)
@@ -75,7 +76,8 @@ def alpha_term(x: Any, y: Any, excess: Any, inverse_excess: Any, inverse_alpha: 
 @term
 def alpha_term_begun(x: Any, y: Any) -> Any:
     """The term of KL, and log(x / y) in two parts, a small one and a shift of `align_exponents`."""
-    a, b, aligned, shift = align_exponents(x, y)
+    a, b = positive(x), positive(y)
+    aligned, shift = align_exponents(a, b)
     d = a - aligned
     s = d / (a + aligned)
     z = s * s
@@ -113,7 +115,8 @@ def power_term(x: Any, y: Any, excess: Any) -> Any:
     """x^alpha y^(1 - alpha) = x exp(excess log(x / y)), 1/2 <= alpha = 1 + excess < 1."""
     real = type(x)
     high = _high_part(x, excess)
-    a, _, aligned, shift = align_exponents(x, y)
+    a = positive(x)
+    aligned, shift = align_exponents(a, positive(y))
     _, power, r = _reduce(shift, log_of_aligned(a, aligned), high, real(excess - high))
     power = (a * power) * (real(1.0) + (r + (r * r) * exp_tail(r)))
     return power if is_positive(x) and is_positive(y) else real(0.0)
@@ -171,5 +174,6 @@ def wide_power_term(x: Any, x_exponent: Any, y: Any, y_exponent: Any, excess: An
 @term
 def _wide_log_ratio(x, x_exponent, y, y_exponent):
     # (k, r): log(x 2^x_exponent / (y 2^y_exponent)) = k log 2 + r; k is 0 and r exact where they are near each other.
-    a, _, aligned, shift = align_exponents(x, y)
+    a = positive(x)
+    aligned, shift = align_exponents(a, positive(y))
     return x_exponent - y_exponent + shift * 2.0**-52, log_of_aligned(a, aligned)

@@ -44,7 +44,7 @@ def both_rows(zero, p, q, w, shape, n, start, stop, normalize, pseudocount, fact
 def _measure(job, scratch, block_row, row):
     # (unit of the sums, sum of the forward terms, sum of the reverse terms, odd).
     one = type(job.zero)(1.0)
-    x, y, w, p_total, q_total, odd, p_ahead, q_ahead = read_piece(job, scratch, block_row, row, 0)
+    x, y, w, p_total, q_total, odd, p_ahead, q_ahead = read_piece(job, scratch, block_row, row, 0, False)
     t, u = view(scratch.terms, len(x), type(job.zero)), view(scratch.a, len(x), type(job.zero))
     unit, b = one, one
     if job.normalize:

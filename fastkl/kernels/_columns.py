@@ -9,10 +9,10 @@ import numpy as np
 from fastkl.kernels._jit import entry, inline
 from fastkl.kernels._lanes import BYTES, VECTORS, column_totals
 from fastkl.kernels._load import ALONG_ROWS, BIN_STEP, CONVERTER, ROW_STEPS, row_address
-from fastkl.kernels._logratio import odd_bits
+from fastkl.kernels._logratio import high_bits, is_clear_sum, odd_bits
 from fastkl.kernels._memory import call, keep, prefetch, unowned, view
 from fastkl.kernels._piece import LINE, is_moderate
-from fastkl.kernels._terms import bin_term, is_in_units_of_p, scales
+from fastkl.kernels._terms import bin_term, is_in_units_of_p, is_told_by_sum, scales
 
 # Bytes of one operand that are read together: twice, the second time from the second-level cache, where as many of the
 # next rows arrive meanwhile.
@@ -52,8 +52,9 @@ def columns(kind, zero, p, q, shape, n, start, stop, normalize, factor, out, tod
                 odd[r] = 0 if is_moderate(a[r]) & is_moderate(b[r]) & (p_total[r] > 0) else 1
         ahead = count * blocks.itemsize
         if _sum_terms(kind, unowned(lanes)[: len(lanes) // most * count], total, x, x_step, y, y_step, n, a, b, ahead):
-            _find_odd_rows(unowned(odd[:count]), total, x, x_step, n)
-            _find_odd_rows(unowned(odd[:count]), total, y, y_step, n)
+            is_told = is_told_by_sum(kind)
+            _find_odd_rows(unowned(odd[:count]), total, x, x_step, n, is_told)
+            _find_odd_rows(unowned(odd[:count]), total, y, y_step, n, is_told)
         divide = normalize and is_in_units_of_p(kind)
         for r in range(count):
             if odd[r] == 0 and todo[row - start + r] and not np.isnan(total[r]):
@@ -126,8 +127,9 @@ def _add(total, x):
 
 
 @inline
-def _find_odd_rows(odd, like, address, step, n):
+def _find_odd_rows(odd, total, address, step, n, is_told):
+    # As `odd_bins` does, so that whether rows lie side by side or not makes no difference.
     for i in range(n):
-        x = view(address + i * step, len(odd), like.dtype.type)
+        x = view(address + i * step, len(odd), total.dtype.type)
         for r in range(len(odd)):
-            odd[r] |= odd_bits(x[r])
+            odd[r] |= high_bits(x[r]) if is_told and is_clear_sum(total[r]) else odd_bits(x[r])

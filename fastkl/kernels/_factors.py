@@ -10,7 +10,7 @@ import numpy as np
 
 from fastkl.kernels._jit import by_precision, entry, inline
 from fastkl.kernels._lanes import scan
-from fastkl.kernels._logratio import align, log_of_aligned, log_ratio
+from fastkl.kernels._logratio import align, log_of_aligned, log_ratio, positive
 from fastkl.kernels._memory import unowned, view
 from fastkl.kernels._piece import PIECE
 from fastkl.kernels._terms import bin_term
@@ -92,7 +92,8 @@ def log_shares(zero, x, rows, n, unit, out, out_step, totals):
         else:
             mean = totals[row] / unit
             for i in range(n):
-                a, _, aligned, k_log2 = align(bins[i], mean)
+                a = positive(bins[i])
+                aligned, k_log2 = align(a, positive(mean))
                 y = type(zero)(k_log2 + log_of_aligned(a, aligned))
                 log[i] = y if bins[i] > 0.0 else -hole
         if unit == 1.0:

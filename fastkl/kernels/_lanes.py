@@ -27,6 +27,12 @@ def scan(x: Any) -> Any:
     return _total(x), int(not ordinary.all())
 
 
+def scan_for_highest(x: Any) -> Any:
+    """(sum of x, seen) for a contiguous row x; seen is nonzero if some bin is above HUGE, NaN, or has a minus sign."""
+    huge = HUGE_32 if x.dtype == np.float32 else HUGE_64
+    return _total(x), int(not (~np.signbit(x) & (x <= huge)).all())
+
+
 def row_totals(address: Any, n: Any, count: Any, totals: Any) -> None:
     """Write the totals of ``count`` rows of ``n`` bins that follow each other in memory.
 
@@ -67,6 +73,11 @@ def _scan(x):
     return lambda x: _scan_row(x.ctypes.data, len(x), x.dtype.type(0))
 
 
+@overload(scan_for_highest)
+def _scan_for_highest(x):
+    return lambda x: _scan_row_for_highest(x.ctypes.data, len(x), x.dtype.type(0))
+
+
 @overload(row_totals)
 def _row_totals(address, n, count, totals):
     return lambda address, n, count, totals: _add_up_rows(address, n, count, totals.ctypes.data, totals.dtype.type(0))
@@ -104,6 +115,28 @@ def _scan_row(typingctx, address, n, zero):
         odd = builder.shl(odd, ir.Constant(odd.type, 1))
         odd = builder.zext(odd, ir.IntType(64)) if zero is types.float32 else odd
         return context.make_tuple(builder, signature.return_type, [total, odd])
+
+    return types.Tuple((zero, types.int64))(types.intp, types.intp, zero), codegen
+
+
+@intrinsic
+def _scan_row_for_highest(typingctx, address, n, zero):
+    def codegen(context, builder, signature, arguments):
+        address, n, _ = arguments
+        v = _Vectors(builder, zero)
+        totals, highest = v.variables(v.real, VECTORS), v.variables(v.integer, VECTORS)
+
+        def add(start, mask):
+            for k in range(VECTORS):
+                value = v.load(address, v.plus(start, k * v.width), mask(k))
+                v.add_to(totals[k], value)
+                builder.store(v.higher(builder.load(highest[k]), builder.bitcast(value, v.integer)), highest[k])
+
+        v.for_each_round(n, add)
+        total = v.first_of(v.folded([builder.load(total) for total in totals], builder.fadd))
+        pattern = v.first_of(v.folded([builder.load(pattern) for pattern in highest], v.higher))
+        seen = builder.zext(v.is_high(pattern), ir.IntType(64))
+        return context.make_tuple(builder, signature.return_type, [total, seen])
 
     return types.Tuple((zero, types.int64))(types.intp, types.intp, zero), codegen
 
@@ -276,6 +309,14 @@ class _Vectors:
         above = self.builder.sub(pattern, self.constant(self._least, self.integer))
         is_odd = self.builder.icmp_unsigned(">", above, self.constant(self._span, self.integer))
         return self.builder.select(is_odd, pattern, self.constant(0, self.integer))
+
+    def higher(self, x, y):
+        """The larger of patterns, as unsigned integers."""
+        return self.builder.select(self.builder.icmp_unsigned(">", x, y), x, y)
+
+    def is_high(self, pattern):
+        """True for the pattern of what lies above HUGE, of NaN, and of what has a minus sign."""
+        return self.builder.icmp_unsigned(">", pattern, ir.Constant(pattern.type, self._least + self._span))
 
     def folded(self, vectors, add):
         """A list of vectors folded to one, and that to one lane."""

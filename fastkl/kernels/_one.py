@@ -13,13 +13,12 @@ from numba.extending import overload
 
 from fastkl.kernels._careful import careful_pieces
 from fastkl.kernels._jit import entry, inline
-from fastkl.kernels._lanes import scan
 from fastkl.kernels._load import ADDRESS, BIN_STEP, ROW_STEPS
-from fastkl.kernels._logratio import log_ratio, odd_bits
+from fastkl.kernels._logratio import high_bits, is_clear_sum, log_ratio, odd_bits
 from fastkl.kernels._memory import keep, unowned
-from fastkl.kernels._piece import GIVEN_TOTALS, ONLY_TOTALS, OWN_TOTALS, PIECE, address_ahead, sum_terms
+from fastkl.kernels._piece import GIVEN_TOTALS, ONLY_TOTALS, OWN_TOTALS, PIECE, address_ahead, sum_terms, total_of
 from fastkl.kernels._pieces import DONE, P_TOTAL, Q_TOTAL, RECORD, STATE, TERMS, TODO, join_pieces, join_totals
-from fastkl.kernels._terms import bin_term, follows_chain_rule, is_in_units_of_p, wide_term
+from fastkl.kernels._terms import bin_term, follows_chain_rule, is_in_units_of_p, is_told_by_sum, wide_term
 from fastkl.kernels._wide import normal
 
 _FLOATS = (types.float64, types.float32)
@@ -146,8 +145,8 @@ def _measure(kind, x, y, terms, normalize, totals, given_p, given_q):
     zero = x.dtype.type(0)
     p_total, q_total, odd = zero, zero, np.int64(0)
     if normalize:
-        p_total, odd = scan(x)
-        q_total, q_odd = scan(y)
+        p_total, odd = total_of(x, is_told_by_sum(kind))
+        q_total, q_odd = total_of(y, is_told_by_sum(kind))
         odd |= q_odd
     ahead = address_ahead(terms, x.ctypes.data), address_ahead(terms, y.ctypes.data)
     return sum_terms(kind, terms, x, y, terms[:0], p_total, q_total, odd, normalize, totals, given_p, given_q, *ahead)
@@ -210,12 +209,14 @@ def one_bin(kind: Any, x: Any, y: Any) -> Any:
     """The term of two doubles of any magnitude; NaN if one is negative, NaN or infinite."""
     if not (0.0 <= x < np.inf and 0.0 <= y < np.inf):
         return np.nan
-    if odd_bits(x) | odd_bits(y):
+    g = bin_term(kind, x, y, 1.0, 1.0)
+    is_told = is_told_by_sum(kind) and is_clear_sum(g)
+    if (high_bits(x) | high_bits(y)) if is_told else (odd_bits(x) | odd_bits(y)):
         x, x_exponent = normal(x, 0)
         y, y_exponent = normal(y, 0)
         g, exponent = wide_term(kind, x, x_exponent, y, y_exponent)
         return math.ldexp(g, exponent)
-    return bin_term(kind, x, y, 1.0, 1.0)
+    return g
 
 
 @inline

@@ -9,12 +9,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastkl.kernels._jit import inline
-from fastkl.kernels._lanes import scan
+from fastkl.kernels._lanes import scan, scan_for_highest
 from fastkl.kernels._load import ADDRESS, BIN_STEP, CONVERTER, ROW_STEPS, STAGER, load, row_address
-from fastkl.kernels._logratio import constants, odd_bits
+from fastkl.kernels._logratio import constants, high_bits, highest_pattern, is_clear_sum, odd_bits, pattern
 from fastkl.kernels._memory import ROOM, call, prefetch, room, view
 from fastkl.kernels._stage import STAGE, rows_in_block, staged_width
-from fastkl.kernels._terms import begun_bin_term, bin_term, ended_bin_term, is_in_two_steps, refine, scales
+from fastkl.kernels._terms import (
+    begun_bin_term,
+    bin_term,
+    ended_bin_term,
+    is_in_two_steps,
+    is_told_by_sum,
+    refine,
+    scales,
+)
 
 PIECE = 1024  # bins: two operands, the next two and the terms, in double precision, fill 40 KiB of first-level cache
 
@@ -153,16 +161,16 @@ def measure(
     ``totals`` says which totals scale the piece. Where odd is nonzero the rest means nothing.
     """
     t = view(scratch.terms, min(PIECE, job.n - k * PIECE), type(job.zero))
-    x, y, w, p_total, q_total, odd, p_ahead, q_ahead = read_piece(job, scratch, block_row, row, k)
+    x, y, w, p_total, q_total, odd, p_ahead, q_ahead = read_piece(job, scratch, block_row, row, k, is_told_by_sum(kind))
     read = (x, y, w, p_total, q_total, odd)
     return sum_terms(kind, t, *read, job.normalize, totals, given_p, given_q, p_ahead, q_ahead)
 
 
 @inline
-def read_piece(job: Any, scratch: Any, block_row: Any, row: Any, k: Any) -> Any:
+def read_piece(job: Any, scratch: Any, block_row: Any, row: Any, k: Any, is_told: Any) -> Any:
     """(p's bins, q's, weights or none, p_total, q_total, odd, what to ask memory for next, of p, of q).
 
-    There are totals where bins are normalised.
+    There are totals where bins are normalised. ``is_told`` says that `odd_bins` will look for bins that are too small.
     """
     precision = type(job.zero)
     m = min(PIECE, job.n - k * PIECE)
@@ -172,10 +180,10 @@ def read_piece(job: Any, scratch: Any, block_row: Any, row: Any, k: Any) -> Any:
     w_address = row_address(weights, shape_of(job), row) + k * PIECE * weights[BIN_STEP]
     w_buffer = view(scratch.weights, m, precision)
     w = load(weights[CONVERTER], w_address, weights[BIN_STEP], m if weights[ADDRESS] else 0, w_buffer)
-    x, p_total, odd = _read(job, p_address, p_converter, p_step, m, w, w_address, scratch.left)
+    x, p_total, odd = _read(job, p_address, p_converter, p_step, m, w, w_address, scratch.left, is_told)
     y, q_total = x, p_total
     if q_address != p_address or q_converter != p_converter or q_step != p_step:
-        y, q_total, q_odd = _read(job, q_address, q_converter, q_step, m, w, w_address, scratch.right)
+        y, q_total, q_odd = _read(job, q_address, q_converter, q_step, m, w, w_address, scratch.right, is_told)
         odd |= q_odd
     if len(w):
         odd |= scan(w)[1]
@@ -212,8 +220,9 @@ def sum_terms(
     Room for the terms is in t; w is empty where there are no weights.
     """
     precision, zero = type(p_total), type(p_total)(0.0)
+    seen = np.int64(0)
     if not normalize:
-        odd |= fill_and_check_terms(kind, t, x, y)
+        seen = fill_and_check_terms(kind, t, x, y)
     else:
         if odd != 0 or totals == ONLY_TOTALS or (totals == OWN_TOTALS and (p_total == 0.0 or q_total == 0.0)):
             return p_total, q_total, zero, odd  # nothing is left to tell but the totals
@@ -226,6 +235,8 @@ def sum_terms(
         fill_terms_ahead(kind, t, x, y, a, b, p_ahead, q_ahead)
     weigh(t, w, t)
     total = scan(t)[0]
+    if len(w) == 0 or not normalize:
+        odd |= odd_bins(kind, seen, total, x, y, len(w) == 0)
     if normalize and len(w) == 0 and total < SMALL * p_total and refine(kind, t, x, y):
         total = scan(t)[0]
     if np.isnan(total):  # some term is beyond the precision
@@ -245,7 +256,7 @@ def source(job: Any, operand: Any, side: Any, block_row: Any, row: Any, k: Any, 
 
 
 @inline
-def _read(job, address, converter, step, m, w, w_address, side):
+def _read(job, address, converter, step, m, w, w_address, side, is_told):
     # (bins, total, odd). The piece that was read last is not read again: one row may meet many.
     in_place = converter == 0 and job.pseudocount == 0.0
     x = view(address if in_place else side.bins, m, type(job.zero))
@@ -268,10 +279,37 @@ def _read(job, address, converter, step, m, w, w_address, side):
         total, product_odd = scan(products)
         odd |= product_odd
     elif job.normalize:
-        total, bins_odd = scan(x)
+        total, bins_odd = total_of(x, is_told)
         odd |= bins_odd
     memo[0], memo[1], memo[2], memo[3], known_total[0] = address, w_address, odd, m, total
     return x, total, odd
+
+
+@inline
+def total_of(x: Any, is_told: Any) -> Any:
+    """(sum of x, odd); bins that are too small are not odd where their terms' sum is to tell of them."""
+    if not is_told:
+        return scan(x)
+    total, seen = scan_for_highest(x)
+    if seen != 0:  # minus zeros, maybe
+        seen = _high_bins(x)
+    return total, seen
+
+
+@inline
+def _high_bins(x):
+    found = odd_bits(x.dtype.type(0))
+    for i in range(len(x)):
+        found = type(found)(found | high_bits(x[i]))
+    return np.int64(found)
+
+
+@inline
+def _odd_bins(x):
+    found = odd_bits(x.dtype.type(0))
+    for i in range(len(x)):
+        found = type(found)(found | odd_bits(x[i]))
+    return np.int64(found)
 
 
 @inline
@@ -316,13 +354,43 @@ def _fill_terms(kind, t, x, y, a, b):
 
 @inline
 def fill_and_check_terms(kind: Any, t: Any, x: Any, y: Any) -> Any:
-    """Write the terms of the bins (x, y) to t; return whether some are odd: no pass before this one has seen them."""
+    """Write the terms of the bins (x, y) to t; return what `odd_bins` wants: no pass before this one has seen them."""
     one = type(t[0])(1.0)
+    if is_told_by_sum(kind):
+        return _fill_and_find_highest(kind, t, x, y, one)
     seen = odd_bits(one)
     for i in range(len(t)):
         seen = type(seen)(seen | odd_bits(x[i]) | odd_bits(y[i]))
         t[i] = bin_term(kind, x[i], y[i], one, one)
     return np.int64(seen)
+
+
+@inline
+def _fill_and_find_highest(kind, t, x, y, one):
+    # One operation a bin; to see bins that are too small would take two more, 12 % of the time.
+    highest = pattern(one)
+    for i in range(len(t)):
+        highest = _higher(_higher(highest, pattern(x[i])), pattern(y[i]))
+        t[i] = bin_term(kind, x[i], y[i], one, one)
+    return np.int64(highest > highest_pattern(one))
+
+
+@inline
+def _higher(highest, other):
+    return other if other > highest else highest
+
+
+@inline
+def odd_bins(kind: Any, seen: Any, total: Any, x: Any, y: Any, is_plain: Any) -> Any:
+    """Nonzero where the fast loops can't take some of the bins (x, y).
+
+    Known are the ``total`` of their terms, which ``is_plain`` unless weights are in it, and what was ``seen`` of these
+    bins, and maybe of others: of bins that are too small nothing where `is_told_by_sum`.
+    """
+    is_told = is_told_by_sum(kind) and is_plain and is_clear_sum(total)
+    if seen == 0 and (is_told or not is_told_by_sum(kind)):
+        return np.int64(0)
+    return _high_bins(x) | _high_bins(y) if is_told else _odd_bins(x) | _odd_bins(y)
 
 
 @inline

@@ -20,7 +20,7 @@ from fastkl.kernels._alpha import (
     wide_power_term,
 )
 from fastkl.kernels._jit import by_kind, term
-from fastkl.kernels._logratio import align, artanh_tail, constants, is_positive, log_of_aligned, log_ratio
+from fastkl.kernels._logratio import align, artanh_tail, constants, is_positive, log_of_aligned, log_ratio, positive
 
 _LOG2 = math.log(2.0)
 # Where exponents differ by more than this a term is given by its limit: what is left out is below 2^-400 of it.
@@ -88,15 +88,20 @@ def kl_term(x: Any, y: Any) -> Any:
 
     With x, y' = 2^k y, s and z of `_logratio`, and d = x - y', which is exact, it is
     k log 2 x + (y - y') + s (d + x z T(z)): no large terms cancel, and for k = 0 only s (d + ...) is left.
+    What stands for an x of zero is so small that y is left, and exactly 0 where both are zero.
     """
-    a, b, aligned, k_log2 = align(x, y)
-    return _kl_of_aligned(x, y, a, b, aligned, k_log2, a - aligned)
+    a, b = positive(x), positive(y)
+    aligned, k_log2 = align(a, b)
+    g = _kl_of_aligned(a, b, aligned, k_log2, a - aligned)
+    _, _, _, infinity = constants(x)
+    return infinity if (not is_positive(y)) & (x > 0) else g
 
 
 @term
 def reverse_kl_term(x: Any, y: Any) -> Any:
     """y log(y / x) - y + x, made of what `kl_term` has: together they take a fourth more than one."""
-    a, b, aligned, k_log2 = align(x, y)
+    a, b = positive(x), positive(y)
+    aligned, k_log2 = align(a, b)
     d = a - aligned
     s = d / (a + aligned)
     z = s * s
@@ -108,19 +113,16 @@ def reverse_kl_term(x: Any, y: Any) -> Any:
 
 @term
 def kl_term_of_difference(x: Any, y: Any, d: Any) -> Any:
-    """`kl_term` where y is rounded, but d = x - y is known to all digits: in a mixture, say."""
-    a, b, aligned, k_log2 = align(x, y)
-    return _kl_of_aligned(x, y, a, b, aligned, k_log2, d if k_log2 == 0 else a - aligned)
+    """`kl_term` of positive operands, where y is rounded, but d = x - y is known to all digits: in a mixture, say."""
+    aligned, k_log2 = align(x, y)
+    return _kl_of_aligned(x, y, aligned, k_log2, d if k_log2 == 0 else x - aligned)
 
 
 @term
-def _kl_of_aligned(x, y, a, b, aligned, k_log2, d):
+def _kl_of_aligned(a, b, aligned, k_log2, d):
     s = d / (a + aligned)
     z = s * s
-    g = (k_log2 * a + (b - aligned)) + s * (d + (a * z) * artanh_tail(z))
-    _, _, _, infinity = constants(x)
-    g = g if is_positive(y) else infinity
-    return g if is_positive(x) else y
+    return (k_log2 * a + (b - aligned)) + s * (d + (a * z) * artanh_tail(z))
 
 
 @term
@@ -137,19 +139,20 @@ def js_term(x: Any, y: Any) -> Any:
     """(x log(x / m) + y log(y / m)) / 2, m = (x + y) / 2, with the same bits for (y, x).
 
     m is rounded, but x - m = (x - y) / 2 is not: what is lost otherwise is all where x and y agree to 8 digits. The
-    larger of the two is between m and 2 m, which saves its alignment.
+    larger of the two is between m and 2 m, which saves its alignment. All is computed four times too large, because
+    additions are cheaper than multiplications here. What stands for a zero is too small to be seen beside the other.
     """
-    half, zero = type(x)(0.5), type(x)(0.0)
+    x, y = positive(x), positive(y)
     high, low = max(x, y), min(x, y)
-    m, d = half * (high + low), half * (high - low)
-    is_far = high > type(x)(1.5) * m
-    aligned, from_aligned = m + m if is_far else m, -low if is_far else d
-    s = from_aligned / (high + aligned)
+    sum_, d = high + low, high - low
+    twice_high, twice_low = high + high, low + low
+    is_far = high > low + twice_low
+    aligned, from_aligned = sum_ + sum_ if is_far else sum_, -twice_low if is_far else d
+    s = from_aligned / (twice_high + aligned)
     z = s * s
-    g = type(x)(_LOG2) * high - m if is_far else zero
-    g += s * (from_aligned + (high * z) * artanh_tail(z))
-    g = half * (g + kl_term_of_difference(low, m, -d))
-    return g if is_positive(high) else abs(high)
+    g = type(x)(_LOG2) * twice_high - sum_ if is_far else type(x)(0.0)
+    g += s * (from_aligned + (twice_high * z) * artanh_tail(z))
+    return type(x)(0.25) * (g + kl_term_of_difference(twice_low, sum_, -d))
 
 
 @term
@@ -159,6 +162,7 @@ def weighted_js_term(x: Any, y: Any, w: Any, v: Any) -> Any:
     v is given: made of a w that is rounded, a small one has few digits. A bin that only x has adds -w log w x.
     """
     d, m = x - y, w * x + v * y
+    x, y, m = positive(x), positive(y), positive(m)
     return w * kl_term_of_difference(x, m, v * d) + v * kl_term_of_difference(y, m, -w * d)
 
 
@@ -381,6 +385,14 @@ def _refine_dominant_bin(kind, t, x, y):
     return True
 
 
+def is_told_by_sum(kind: Any) -> Any:
+    """True where a plain sum of terms, not scaled, that is neither infinite nor minute tells that no bin was too small.
+
+    Of bins below the kernels' range, subnormals included, such terms have errors that are far below such a sum.
+    """
+    return _IS_TOLD_BY_SUM[type(kind)](kind)
+
+
 def is_refined(kind: Any) -> Any:
     """True where `refine` has something to do."""
     return _IS_REFINED[type(kind)](kind)
@@ -433,6 +445,7 @@ _SCALES = {
 }
 _REFINE = dict.fromkeys(_BIN_TERM, _refine_nothing) | {CrossEntropy: _refine_dominant_bin}
 _IS_REFINED = dict.fromkeys(_BIN_TERM, _no) | {CrossEntropy: _yes}
+_IS_TOLD_BY_SUM = dict.fromkeys(_BIN_TERM, _no) | {KL: _yes}
 _IN_UNITS_OF_P = dict.fromkeys(_BIN_TERM, _yes) | dict.fromkeys(_SYMMETRIC, _no)
 _FOLLOWS_CHAIN_RULE = dict.fromkeys(_BIN_TERM, _no) | {KL: _yes, CrossEntropy: _yes}
 _IN_TWO_STEPS = dict.fromkeys(_BIN_TERM, _no) | {Alpha: _yes}
@@ -446,6 +459,7 @@ by_kind(ended_bin_term, _ENDED_BIN_TERM)
 by_kind(wide_term, _WIDE_TERM)
 by_kind(scales, _SCALES)
 by_kind(refine, _REFINE)
+by_kind(is_told_by_sum, _IS_TOLD_BY_SUM)
 by_kind(is_refined, _IS_REFINED)
 by_kind(is_in_units_of_p, _IN_UNITS_OF_P)
 by_kind(follows_chain_rule, _FOLLOWS_CHAIN_RULE)

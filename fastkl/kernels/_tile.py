@@ -9,7 +9,7 @@ import numpy as np
 from fastkl.kernels._jit import entry, inline
 from fastkl.kernels._lanes import row_totals, spread
 from fastkl.kernels._load import ADDRESS, ALONG_ROWS, BIN_STEP, CONVERTER, ROW_STEPS, load, row_address
-from fastkl.kernels._logratio import odd_bits
+from fastkl.kernels._logratio import is_clear_sum, odd_bits
 from fastkl.kernels._memory import call, keep, view
 from fastkl.kernels._piece import (
     MEMO,
@@ -20,11 +20,12 @@ from fastkl.kernels._piece import (
     job_of,
     layout_of,
     memory_for,
+    odd_bins,
     scratch_in,
     shape_of,
     weigh,
 )
-from fastkl.kernels._terms import bin_term, is_in_units_of_p, refine, scales
+from fastkl.kernels._terms import bin_term, is_in_units_of_p, is_told_by_sum, refine, scales
 from fastkl.kernels._transpose import transpose
 
 TILE_BINS = 64  # the most bins of a short row
@@ -70,11 +71,10 @@ def _tile(kind, job, scratch, row, stop, factor, out, todo):
         _sum_bins(odd, p_total, x, w, t)
         _sum_bins(odd, q_total, y, w, t)
         _spread_scales(kind, odd, p_total, q_total, total, a, b)
-    if _fill_terms_ahead(kind, t, x, y, a, b, job.normalize, x_ahead, y_ahead):
-        _find_odd_rows(odd, x, n)
-        _find_odd_rows(odd, y, n)
+    seen = _fill_terms_ahead(kind, t, x, y, a, b, job.normalize, x_ahead, y_ahead)
     weigh(t, w, t)
     row_totals(scratch.terms, n, count, total)
+    _find_odd_sums(kind, odd, seen, total, x, y, len(w) == 0)
     if job.normalize and n == 1 and len(w) == 0:
         total[:] = 0  # a histogram of one bin is 1, whatever rounding makes of it
     if job.normalize and len(w) == 0:
@@ -166,7 +166,7 @@ def _spread_scales(kind, odd, p_total, q_total, scale, a, b):
 
 @inline
 def _fill_terms_ahead(kind, t, x, y, a, b, is_scaled, x_ahead, y_ahead):
-    """Write the terms, while memory fetches what lies at two addresses; return whether any bin is odd."""
+    """Write the terms, while memory fetches what lies at two addresses; return what was seen of odd bins."""
     chunk = _CHUNK // t.itemsize
     seen = np.int64(0)
     for start in range(0, len(t), chunk):
@@ -176,7 +176,7 @@ def _fill_terms_ahead(kind, t, x, y, a, b, is_scaled, x_ahead, y_ahead):
             seen |= _fill_scaled_terms(kind, t[start:stop], x[start:stop], y[start:stop], a[start:stop], b[start:stop])
         else:
             seen |= fill_and_check_terms(kind, t[start:stop], x[start:stop], y[start:stop])
-    return seen != 0
+    return seen
 
 
 @inline
@@ -202,6 +202,18 @@ def _find_odd_rows(odd, x, n):
     for r in range(len(odd)):
         for i in range(r * n, (r + 1) * n):
             odd[r] |= odd_bits(x[i])
+
+
+@inline
+def _find_odd_sums(kind, odd, seen, total, x, y, is_plain):
+    unclear = 0
+    for r in range(len(odd)):
+        unclear += 0 if is_clear_sum(total[r]) and is_plain else 1
+    if seen or (unclear and is_told_by_sum(kind)):
+        n = len(x) // len(odd)
+        for r in range(len(odd)):
+            bins = slice(r * n, (r + 1) * n)
+            odd[r] |= odd_bins(kind, seen, total[r], x[bins], y[bins], is_plain)
 
 
 @inline
