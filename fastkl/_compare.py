@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastkl import _check
-from fastkl._engine import Answers, Question, is_single, run, run_logits, run_single
+from fastkl._engine import Answers, Question, are_few, is_single, run, run_few, run_logits, run_single
 from fastkl._operands import batch_of, bins_last, precision_of
 from fastkl._sparse import compare_sparse, has_sparse
 from fastkl._zero_policies import Pseudocount, answer_by_rule, rule_of
@@ -65,10 +65,10 @@ def compare(
     is_plain, given_answer = _is_plain(options), answer
     question, answer = _question(kind, options, answer or form.run, is_entropy=len(named) == 1)
     values = list(named.values())
-    if is_plain and answer is run and is_single(values[0], values[-1]):
-        single = run_single(values[0], values[-1], question)
-        if single is not None:
-            return finish(single)
+    if is_plain and answer is run:
+        found = _run_few(values[0], values[-1], options.axis, question)
+        if found is not None:
+            return _deliver(finish(found), None, None, values[0].dtype)
     if has_lazy([*values, options.weights]):
         from fastkl.lazy._rows import compare_lazily
 
@@ -80,7 +80,16 @@ def compare(
 
 def _is_plain(options: Options) -> bool:
     o = options
-    return o.weights is o.out is o.dtype is o.dim is None and o.keepdims is False and o.axis in (0, -1)
+    return o.weights is o.out is o.dtype is o.dim is None and o.keepdims is False and type(o.axis) is int
+
+
+def _run_few(p: Any, q: Any, axis: int, question: Question) -> Any:
+    """The divergences of a pair or of some pairs of plain rows, without the ceremony; None if that takes more."""
+    if axis in (0, -1) and is_single(p, q):
+        return run_single(p, q, question)
+    if axis == -1 and are_few(p, q, question):
+        return run_few(p, q, question)
+    return None
 
 
 def _question(
@@ -186,8 +195,9 @@ def _deliver(result: _Array, kept_axis: int | None, out: _Array | None, dtype: n
     if kept_axis is not None:
         result = np.expand_dims(result, kept_axis)
     if out is None:
-        with np.errstate(over="ignore"):  # beyond single precision it is inf
-            result = result.astype(dtype, copy=False)
+        if result.dtype != dtype:
+            with np.errstate(over="ignore"):  # beyond single precision it is inf
+                result = result.astype(dtype)
         return result if result.ndim else result[()]
     _check.check_out(out, result.shape)
     with np.errstate(over="ignore"):

@@ -94,8 +94,7 @@ class Batch:
             convert = converter(dtype, precision)
             if self.bins > TILE_BINS and self.is_turned(index):
                 stage = stager(precision)
-        address = array.__array_interface__["data"][0]
-        return np.array((address, convert, bin_step, stage, along_rows, *steps), np.int64)
+        return np.array((array.ctypes.data, convert, bin_step, stage, along_rows, *steps), np.int64)
 
     def is_turned(self, index: int) -> bool:
         """True where an operand's neighbouring rows lie closer together than its bins."""
