@@ -1,7 +1,11 @@
-"""Files of histograms as other programs write them, and results as other programs read them."""
+"""Files of histograms as other programs write them, and results as other programs read them.
+
+Tests that import `_in_a_folder` run in a folder of their own each, and close there what they opened.
+"""
 
 import hashlib
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
+import pytest
 import zarr
 
 from fastkl.batch._protocols import Column
@@ -25,8 +30,10 @@ def open_source(path: str, **options: Any) -> Any:
     return _OPEN[-1]
 
 
-def close_all() -> None:
-    """Close what `open_source` opened."""
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    yield
     while _OPEN:
         _OPEN.pop().close()
 

@@ -413,3 +413,54 @@ def test_ids_are_printed(capsys):
     Path("p.csv").write_text("day,a,b\nmon,1,2\ntue,2,1\n")
     assert main(["kl", "p.csv", "p.csv", "--ids", "day"]) == 0
     assert capsys.readouterr().out == "day,divergence\nmon,0.0\ntue,0.0\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "function"),
+    [
+        ("js --base 2", lambda p, q: fastkl.js_divergence(p, q, base=2)),
+        ("js_distance", fastkl.js_distance),
+        ("jeffreys --pseudocount 0.5", lambda p, q: fastkl.jeffreys_divergence(p, q, pseudocount=0.5)),
+        ("renyi --alpha 0.7", lambda p, q: fastkl.renyi_divergence(p, q, 0.7)),
+        ("renyi --alpha inf", lambda p, q: fastkl.renyi_divergence(p, q, np.inf)),
+        ("alpha --alpha 0.3 --no-normalize", lambda p, q: fastkl.alpha_divergence(p, q, 0.3, normalize=False)),
+        ("cross_entropy", fastkl.cross_entropy),
+        ("kl", fastkl.kl_divergence),
+    ],
+)
+def test_the_command_has_the_other_divergences_of_rows(options, function, pair, capsys):
+    command = f"kl p.npy q.npy --divergence {options}".split()
+    assert main([*command, "-o", "d.npy", "--json"]) == 0
+    np.testing.assert_array_equal(np.load("d.npy"), function(*pair), strict=True)
+    assert json.loads(capsys.readouterr().out)["kind"] == options.split()[0]
+    assert main(command) == 0
+    np.testing.assert_array_equal(np.array(capsys.readouterr().out.split(), float), function(*pair))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--divergence hellinger", "invalid choice: 'hellinger'"),
+        ("--divergence renyi", "--alpha is the order of --divergence renyi and --divergence alpha, which need one"),
+        ("--divergence js --alpha 2", "--alpha is the order of --divergence renyi"),
+        ("--divergence alpha --alpha nan", "is not a number"),
+        ("--divergence alpha --alpha inf -o d.npy", "alpha"),
+    ],
+)
+def test_orders_that_do_not_fit_are_refused(options, message, pair, capsys):
+    assert main(["kl", "p.npy", "q.npy", *options.split()]) in (1, 2)
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+    assert sorted(os.listdir()) == ["p.npy", "q.npy"]
+
+
+def test_a_header_of_numbers_in_the_command(capsys):
+    Path("p.csv").write_text("0,1\n1,2\n2,1\n")
+    assert main(["kl", "p.csv", "p.csv"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert main(["kl", "p.csv", "p.csv", "--header"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["0.0", "0.0"]
+    assert main(["kl", "p.csv", "p.csv", "--no-header", "-o", "d.csv"]) == 0
+    assert len(Path("d.csv").read_text().splitlines()) == 3
+    assert batch.run("kl", "p.csv", "p.csv", "e.npy", header=True).rows == 2

@@ -2,21 +2,21 @@
 
 import io
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import batch_files
 import numpy as np
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
 import pytest
 import zarr
-from batch_files import (
+from batch_files import (  # noqa: F401 (every test has a folder of its own)
     ARRAYS,
     TABLES,
+    _in_a_folder,
     as_columns,
     as_fixed_lists,
     as_lists,
@@ -33,13 +33,6 @@ from batch_files import (
 
 from fastkl.batch._protocols import SourceError
 from fastkl.batch.formats import open_source as open_file
-
-
-@pytest.fixture(autouse=True)
-def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    yield
-    batch_files.close_all()
 
 
 def _pickled(path: str) -> None:

@@ -2,11 +2,10 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import batch_files
 import h5py
 import numpy as np
 import pandas as pd
@@ -15,11 +14,12 @@ import pyarrow.feather
 import pyarrow.parquet
 import pytest
 import zarr
-from batch_files import (
+from batch_files import (  # noqa: F401 (every test has a folder of its own)
     ARRAYS,
     IDS,
     SHAPES,
     TABLES,
+    _in_a_folder,
     as_columns,
     as_fixed_lists,
     as_lists,
@@ -47,15 +47,7 @@ from fastkl.batch.formats import (
     csv,
     open_sink,
 )
-from fastkl.batch.formats._checks import boxes
-
-
-@pytest.fixture(autouse=True)
-def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    yield
-    batch_files.close_all()
-
+from fastkl.batch.formats._checks import Reading, boxes
 
 DTYPES = ["float32", "float64", "float16", "uint16", "int64", ">f8", ">u2", "bool"]
 
@@ -305,6 +297,40 @@ def test_csv_with_ids_names_the_field_that_is_no_number() -> None:
     Path("a.csv").write_text("x,day,y\n1,a,2\n3,b\n")
     with pytest.raises(SourceError, match=r"a.csv, line 3 has 1 numbers beside the ids, line 1 has 2 fields beside"):
         open_source("a.csv", ids="day")
+
+
+def test_a_header_of_numbers_is_one_where_that_is_said() -> None:
+    Path("a.csv").write_text("0,1,2\n4,5,6\n7,8,9\n")
+    assert open_source("a.csv").rows == 3
+    source = open_source("a.csv", how=Reading(header=True))
+    assert source.bin_labels == ["0", "1", "2"]
+    np.testing.assert_array_equal(source.read(0, 2), [[4, 5, 6], [7, 8, 9]])
+    assert source.place(0) == "a.csv, line 2"
+    source = open_source("a.csv", how=Reading(header=False))
+    assert (source.rows, source.bin_labels) == (3, None)
+    Path("a.csv").write_text("day,1,2\nmon,3,4\n")
+    hint = r"\(if .*, say so: --header, header=True\)"
+    with pytest.raises(SourceError, match=rf"a\.csv, line 1: field 1 is 'day', not a number {hint}"):
+        open_source("a.csv")
+    with pytest.raises(SourceError, match=rf"no column is called 'day'.*; its first line has no header {hint}"):
+        open_source("a.csv", ids="day")
+    source = open_source("a.csv", ids="day", how=Reading(header=True))
+    assert source.ids is not None
+    assert source.ids.read(0, 1).tolist() == ["mon"]
+    np.testing.assert_array_equal(source.read(0, 1), [[3, 4]])
+    Path("a.csv").write_text("x,y\n1,2\n")
+    with pytest.raises(SourceError, match=r"a\.csv, line 1: field 1 is 'x', not a number"):
+        open_source("a.csv", how=Reading(header=False))
+
+
+@pytest.mark.parametrize(("line", "field"), [("1,,3", 2), ("1,2,", 3), (",2,3", 1), ("1, ,3", 2)])
+def test_an_empty_field_is_named_by_line_and_column(line: str, field: int) -> None:
+    Path("a.csv").write_text(f"a,b,c\n1,2,3\n{line}\n")
+    with pytest.raises(SourceError, match=rf"^a\.csv, line 3: field {field} is empty, a number is wanted$"):
+        open_source("a.csv")
+    Path("b.csv").write_text(f"day,a,b,c\nmon,1,2,3\ntue,{line}\n")
+    with pytest.raises(SourceError, match=rf"^b\.csv, line 3: field {field + 1} is empty, a number is wanted$"):
+        open_source("b.csv", ids="day")
 
 
 # What is refused

@@ -1,20 +1,20 @@
 """Results in files, against what NumPy and the formats' own libraries read."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import batch_files
 import numpy as np
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
 import pytest
-from batch_files import (
+from batch_files import (  # noqa: F401 (every test has a folder of its own)
     IDS,
     SUFFIXES,
     Names,
+    _in_a_folder,
     as_fixed_lists,
     as_lists,
     as_table,
@@ -29,21 +29,13 @@ from batch_files import (
 
 from fastkl.batch._protocols import Column, SinkError
 from fastkl.batch.formats import (
+    _write_arrays,
     _write_arrow,
     _write_csv,
-    _write_hdf5,
     _write_npy,
     _write_npz,
-    _write_zarr,
     open_sink,
 )
-
-
-@pytest.fixture(autouse=True)
-def _in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    yield
-    batch_files.close_all()
 
 
 @pytest.fixture
@@ -52,8 +44,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
         (_write_npy, "ROWS_BYTES"),
         (_write_npz, "ROWS_BYTES"),
         (_write_arrow, "_GROUP_BYTES"),
-        (_write_hdf5, "_ROWS_BYTES"),
-        (_write_zarr, "_CHUNK_BYTES"),
+        (_write_arrays, "ROWS_BYTES"),
         (_write_csv, "_NUMBERS_AT_ONCE"),
     ]:
         monkeypatch.setattr(module, name, 160)
@@ -153,10 +144,6 @@ def test_csv_names_its_columns_where_there_are_several() -> None:
         assert Path("b.csv").read_text() == (
             'day,d_1,d_2,ok\n"a,""b""",0.1,0.1,true\n,0.33333334,0.33333334,false\n'.replace("\n,0", '\n"",0')
         )
-    sink = open_sink("c.csv", {"d": Column(np.dtype(float), 2, ["x", "y,z"])}, (1,))
-    sink.write({"d": np.ones((1, 2))})
-    sink.finish()
-    assert Path("c.csv").read_text() == 'x,"y,z"\n1.0,1.0\n'
 
 
 def test_ids_go_from_a_file_to_another() -> None:
@@ -197,7 +184,7 @@ def test_a_target_that_appears_meanwhile_is_kept() -> None:
 def test_a_folder_that_is_no_result_is_never_replaced(suffix: str) -> None:
     Path(f"a.{suffix}").mkdir()
     Path(f"a.{suffix}/thesis.txt").write_text("mine")
-    with pytest.raises(SinkError, match=rf"a.{suffix} is a folder, which is not replaced"):
+    with pytest.raises(SinkError, match=rf"a.{suffix} is a folder.* not replaced"):
         open_sink(f"a.{suffix}", {"kl": Column(np.dtype(float))}, (1,), force=True)
     with pytest.raises(SinkError, match=r"absent is not a folder"):
         open_sink(f"absent/a.{suffix}", {"kl": Column(np.dtype(float))}, (1,))

@@ -220,10 +220,13 @@ def test_on_invalid_nan_marks_bad_rows_and_computes_the_others(pair: tuple[Array
         ("1,2\n3,4,5\n", "line 2 has 3 numbers, line 1 has 2 fields"),
         ("a,b,c\n3,4\n", "line 2 has 2 numbers, line 1 has 3 fields"),
         ("1,2\n3,x\n", "line 2: field 2 is 'x', not a number"),
-        ("1,2\n3,\n", "line 2: field 2 is '', not a number"),
+        ("1,2\n3,\n", "line 2: field 2 is empty, a number is wanted"),
         ("1,2\n3,1_0\n", "line 2: field 2 is '1_0', not a number"),
         ("1,2\n3,0x10\n", "line 2: field 2 is '0x10', not a number"),
-        (",0,1\n0,3,4\n", "line 1: field 1 is '', not a number"),  # pandas wrote its index
+        (
+            ",0,1\n0,3,4\n",
+            "line 1: field 1 is empty, a number is wanted (if this line is a header, say so: --header",
+        ),  # pandas wrote its index
         ("1,2\n\n3,4\n", "line 2 is blank"),
         ("1,2\n3;4\n", "line 2: field 1 is '3;4', not a number"),
         ("1,2\n#3,4\n", "line 2: field 1 is '#3', not a number"),

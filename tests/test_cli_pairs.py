@@ -191,7 +191,7 @@ def test_a_matrix_that_the_disk_has_no_room_for_is_an_error(capsys):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (16_000_000, hard))
     try:
-        assert "no room for a result of 0.032 GB: File too large" in fails(capsys, "pairwise x.npy -o d.npy", 1)
+        assert "no room for a result of 30.52 MiB: File too large" in fails(capsys, "pairwise x.npy -o d.npy", 1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 

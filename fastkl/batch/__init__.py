@@ -9,8 +9,10 @@ and ``fit`` are runs.
 `_open`      files opened and compared, options checked
 `_job`       blocks computed while the next are read
 `_kinds`     divergences of rows; `_allpairs`: pairwise and nearest; `_fitted`: fits
-`_plan`      how many rows make a block
+`_beside`    weights, edges and points in files
+`_plan`      how many rows make a block; `_pace`: fewer where they are slow
 `_journal`   the state beside the target; `_kept`: its files; `_facts`: what must not change; `_lock`: one run at a time
+`_finished`  the note of a run that is complete
 `_layout`    results as columns of a file; `_finish`: that file and its name
 `_report`    summary and progress
 `_arrays`    arrays in memory, and other axes, as files

@@ -92,8 +92,7 @@ class PairwiseKind(_AllPairs):
     def __init__(self, x: Source, y: Source, is_itself: bool, options: dict[str, Any], memory: int) -> None:
         super().__init__(x, y, is_itself, options, memory)
         dtype = np.dtype(pairwise(*(np.empty((0, side.bins), side.dtype) for side in (x, y)), **options).dtype)
-        labels = None
-        self.columns = {"divergence": Column(dtype, y.rows, labels)}
+        self.columns = {"divergence": Column(dtype, y.rows)}
         self._is_mirrored = is_itself and options.get("divergence", "kl") in _SYMMETRIC
         rows = _FIXED // max(y.rows, 1) // _FEWEST_ROWS * _FEWEST_ROWS
         fixed = min(max(rows, _FEWEST_ROWS), _MOST_ROWS) if dtype == np.float32 else None
@@ -130,7 +129,9 @@ class NearestKind(_AllPairs):
         self._base = options.get("base")
         nothing = pairwise(*(np.empty((0, side.bins), side.dtype) for side in (x, y)), **options)
         self.columns = {"indices": Column(np.dtype(np.int64), k), "divergences": Column(np.dtype(nothing.dtype), k)}
-        self.need = Need(x.bins * x.dtype.itemsize, k * (8 + nothing.dtype.itemsize), self.working)
+        first = _FEWEST_ROWS if self._is_whole else None  # else y is read anew for each block
+        result = k * (8 + nothing.dtype.itemsize)
+        self.need = Need(x.bins * x.dtype.itemsize, result, self.working, first_rows=first)
 
     def compute(self, start: int, blocks: dict[str, _Array]) -> Answer:
         """The nearest rows of each panel, and of these the nearest."""

@@ -1,6 +1,7 @@
 """Arrays as sources of histograms: those in memory, and the other axes of those in files."""
 
 import hashlib
+import json
 import math
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from fastkl._operands import as_array
 from fastkl.batch._errors import Refused
 from fastkl.batch._protocols import Ids
+from fastkl.batch.formats._across import SPAN, gather_across
 from fastkl.batch.formats._checks import boxes
 from fastkl.batch.formats._mapped import MappedSource
 
@@ -21,7 +23,7 @@ class ArraySource:
     """An array in memory."""
 
     bin_labels: list[str] | None = None
-    chunk = 1
+    chunk, working = 1, 0
 
     def __init__(self, name: str, value: Any, ids: Ids | None = None) -> None:
         array = as_array(np.asanyarray(value), name)
@@ -56,7 +58,7 @@ class AxisSource:
     """The histograms along another axis of an array in a file that is mapped."""
 
     bin_labels: list[str] | None = None
-    chunk = 1
+    chunk, working = 1, SPAN
     ids: Ids | None = None
 
     def __init__(self, source: MappedSource, axis: int) -> None:
@@ -68,8 +70,8 @@ class AxisSource:
         self.histogram_labels = source.bin_labels if self.rows != 1 else None
 
     def read(self, start: int, stop: int) -> _Array:
-        """Rows of the array mapped afresh."""
-        return rows_of(np.moveaxis(self._source.numbers.array(), self._axis, -1), start, stop)
+        """Rows that lie across the file."""
+        return gather_across(lambda: np.moveaxis(self._source.numbers.array(), self._axis, -1), start, stop)
 
     def place(self, row: int) -> str:
         """The index of a histogram among the others."""
@@ -94,6 +96,12 @@ class ArrayIds:
         array = np.asarray(values)
         self._values = array if array.dtype.kind in "iu" else array.astype(str).astype(object)
         self.dtype, self.count = self._values.dtype, len(self._values)
+
+    @property
+    def digest(self) -> str:
+        """What tells these names from others."""
+        text = json.dumps(self._values.tolist())
+        return f"{self.count} names {hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     def read(self, start: int, stop: int) -> _Array:
         """The names of some rows."""

@@ -1,36 +1,46 @@
 """What must be the same for a run to go on: version, kind, options, files."""
 
 import hashlib
+import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import fastkl
-from fastkl.batch._errors import Refused
+from fastkl.batch._arrays import ArrayIds
 from fastkl.batch._job import Job
+from fastkl.batch._kinds import ROW_FUNCTIONS
 from fastkl.batch._protocols import SourceError
 from fastkl.batch.formats import split_name
 from fastkl.batch.formats._checks import stamp
+from fastkl.fits import fit
+from fastkl.pairs import nearest, pairwise
 
+FUNCTIONS: dict[str, Callable[..., Any]] = {**ROW_FUNCTIONS, "pairwise": pairwise, "nearest": nearest, "fit": fit}
 _NO_FACTS = ("threads",)  # on which no bit of the result depends
+_WORDS = {"mtime_ns": "time of change", "size": "size in bytes"}
 
 
 def facts_of(kind: str, job: Job, options: Mapping[str, Any]) -> dict[str, Any]:
-    """By the names that messages use; as JSON gives them back.
+    """By the names that messages use; as JSON gives them back. An option that is the function's default is none.
 
     >>> _plain("weights", [1.0, 2.0])
     '(2,) float64 dc91ce9a50ddc828'
     """
+    defaults = inspect.signature(FUNCTIONS[kind]).parameters
     facts: dict[str, Any] = {"the version of fastkl": fastkl.__version__, "kind": kind}
-    facts |= {
-        name: _plain(name, value) for name, value in options.items() if value is not None and name not in _NO_FACTS
-    }
-    facts["ids"] = job.ids.name if job.ids is not None else None
+    for name, value in options.items():
+        default = defaults[name].default if name in defaults and name != "on_invalid" else None
+        if name not in _NO_FACTS and (plain := _plain(name, value)) is not None and plain != default:
+            facts[name] = plain
+    if job.ids is not None:
+        facts["ids"] = job.ids.digest if isinstance(job.ids, ArrayIds) else job.ids.name
     for name, identity in job.identities().items():
-        facts |= {f"the {key} of {name}": value for key, value in identity.items()}
+        facts |= {f"the {_WORDS.get(key, key)} of {name}": value for key, value in identity.items()}
     same: dict[str, Any] = json.loads(json.dumps(facts))
     return same
 
@@ -49,16 +59,20 @@ def check_stamps(before: dict[str, dict[str, str | int]], identities: Mapping[st
             raise SourceError(f"{identity['path']} was changed while it was opened")
 
 
-def check_same(target: Path, was: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise unless a run is to go on with what it began with."""
+def difference(was: dict[str, Any], now: dict[str, Any]) -> str | None:
+    """What differs between a run and another that is to be the same, in words; None where nothing does."""
     for name in sorted({*was, *now}):
         before, after = was.get(name), now.get(name)
-        if before == after or (name == "on_invalid" and before == "raise"):  # no invalid row was met till now
-            continue
-        raise Refused(
-            f"the unfinished run to {target} can't be resumed: {name} was {before!r} and is {after!r};"
-            " force=True without resume=True discards it and begins anew"
-        )
+        if before != after and not (name == "on_invalid" and before == "raise"):  # no invalid row was met then
+            return f"{name} was {_shown(name, before)} and is {_shown(name, after)}"
+    return None
+
+
+def _shown(name: str, value: Any) -> str:
+    if name.startswith(f"the {_WORDS['mtime_ns']}") and isinstance(value, int):
+        moment = datetime.fromtimestamp(value // 10**9).astimezone()
+        return f"{moment:%Y-%m-%d %H:%M:%S}.{value % 10**9:09d}"
+    return repr(value)
 
 
 def _plain(name: str, value: Any) -> Any:

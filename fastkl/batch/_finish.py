@@ -21,32 +21,35 @@ from fastkl.batch._kept import Kept
 from fastkl.batch._layout import layout_of
 from fastkl.batch._protocols import Sink, SinkError
 from fastkl.batch.formats import can_write, open_sink, split_name
-from fastkl.batch.formats._target import entry_to_disk, is_zarr
+from fastkl.batch.formats._target import entry_to_disk, obstacle
 
 
-def check_place(target: Path, force: bool, inputs: Sequence[Any], report: Path | None) -> None:
+def check_place(target: Path, force: bool, inputs: Sequence[Any], report: Path | None, may_exist: bool) -> None:
     """Raise where no result may be put or can be, before anything is read."""
     if not can_write(target):
         open_sink(target, {}, ())  # which says what can
-    if not target.parent.is_dir():
-        raise Refused(f"{target.parent} is not a folder")
-    for given in inputs:
-        if isinstance(given, str | Path) and target.exists():
-            path, _ = split_name(given)
-            if path.exists() and target.samefile(path):
-                raise Refused(f"{target} is an input; name another file for the result")
-    if target.is_dir() and (target.suffix.lower() != ".zarr" or target.is_symlink()):
-        raise Refused(f"{target} is a {'link to a ' * target.is_symlink()}folder")
-    if target.is_dir() and any(target.iterdir()) and not is_zarr(target):
-        raise Refused(f"{target} is a folder that is no zarr store; it is not replaced")
-    if target.is_file() and target.suffix.lower() == ".zarr":
-        raise Refused(f"{target} is a file, and .zarr is a folder; name another")
-    folder = folder_of(target)
-    if folder.exists():  # which says more
+    if said := obstacle(target, target.suffix.lower() == ".zarr"):
+        raise Refused(said)
+    for place in (target, report):
+        _check_no_input(place, inputs)
+    if may_exist or folder_of(target).exists():  # which says more
         return
     check_absent(target, force)
     if report is not None:
         check_absent(report, force)
+    _check_writable(target)
+
+
+def _check_no_input(place: Path | None, inputs: Sequence[Any]) -> None:
+    for given in inputs:
+        if place is not None and place.exists() and isinstance(given, str | Path):
+            path, _ = split_name(given)
+            if path.exists() and place.samefile(path):
+                raise Refused(f"{place} is an input; name another file for the result")
+
+
+def _check_writable(target: Path) -> None:
+    folder = folder_of(target)
     try:
         folder.mkdir()
         folder.rmdir()
@@ -56,10 +59,10 @@ def check_place(target: Path, force: bool, inputs: Sequence[Any], report: Path |
         raise OSError(error.errno, f"{target} can't be written: {error.strerror}") from None
 
 
-def check_absent(target: Path, force: bool) -> None:
+def check_absent(target: Path, force: bool, shown: Path | None = None) -> None:
     """Raise where a file is in the way."""
     if not force and os.path.lexists(target):
-        raise Refused(f"{target} exists; force=True replaces it")
+        raise Refused(f"{shown or target} exists; force=True replaces it")
 
 
 def npy_header(job: Job, target: Path) -> bytes:
@@ -76,7 +79,7 @@ def npy_header(job: Job, target: Path) -> bytes:
 
 def check_format(job: Job, journal: Journal) -> None:
     """Raise where the format has no room for the result, or can't be written here, before anything is computed."""
-    target = journal.target
+    target = journal.shown
     if target.suffix.lower() != ".npy":
         _open_sink(job, journal).abandon()
     elif len(columns := layout_of(job, target).columns) > 1:
@@ -84,18 +87,18 @@ def check_format(job: Job, journal: Journal) -> None:
 
 
 def _open_sink(job: Job, journal: Journal) -> Sink:
-    layout = layout_of(job, journal.target)
+    layout = layout_of(job, journal.shown)
     try:
         return open_sink(journal.result_path, layout.columns, layout.shape, ids=layout.ids, force=True)
     except SinkError as error:  # which names a file that nobody has heard of
-        raise SinkError(str(error).replace(str(journal.result_path), str(journal.target))) from None
+        raise SinkError(str(error).replace(str(journal.result_path), str(journal.shown))) from None
 
 
 def finish(job: Job, journal: Journal, force: bool) -> None:
     """Make the complete file, and give it its name."""
     target = journal.target
     if journal.values_path.exists() or journal.result_path.exists():
-        check_absent(target, force)
+        check_absent(target, force, journal.shown)
     if journal.kept is not None:
         journal.record()
         if target.suffix.lower() == ".npy":
@@ -111,13 +114,13 @@ def finish(job: Job, journal: Journal, force: bool) -> None:
         if force and job.on_invalid != "report":  # else it would tell of the result that is replaced
             journal.report_path.unlink(missing_ok=True)
         os.replace(journal.result_path, target)
-        entry_to_disk(target.absolute().parent)
+        entry_to_disk(target.parent)
 
 
 def _write(job: Job, journal: Journal, kept: Kept) -> None:
     sink = _open_sink(job, journal)
     try:
-        for block in layout_of(job, journal.target).blocks(kept.values):
+        for block in layout_of(job, journal.shown).blocks(kept.values):
             sink.write(block)
         sink.finish()
     except BaseException:

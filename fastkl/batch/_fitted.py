@@ -21,7 +21,7 @@ from fastkl.rowwise import kl_divergence
 _Array = npt.NDArray[Any]
 _WORKING = 192 * MIB  # of the surfaces of a grid
 _BLOCK_BINS = 1 << 21  # of histograms fitted together, whatever the memory, and at most so many of them
-_MOST_ROWS = 8192
+_MOST_ROWS, _FIRST_ROWS = 8192, 64
 _LOOKED_AT = 1 << 18  # bins whose moments `fastkl.fit` takes together: sums in another order have other last bits
 RESULTS = ("divergence", "grid_index", "converged")
 
@@ -45,7 +45,7 @@ class FitKind:
         }
         rows = min(max(1, _BLOCK_BINS // max(p.bins, 1)), _MOST_ROWS)
         result = sum(column.dtype.itemsize * (column.width or 1) for column in self.columns.values())
-        self.need = Need(p.bins * p.dtype.itemsize, result, _WORKING, rows)
+        self.need = Need(p.bins * p.dtype.itemsize, result, _WORKING, most_rows=rows, first_rows=_FIRST_ROWS)
 
     def name_of(self, objective: Any, column: str) -> str:
         """How a column of an objective is called among those of all."""

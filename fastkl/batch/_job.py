@@ -1,7 +1,7 @@
 """What a run computes, block by block, while the next block is read."""
 
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from fastkl.batch._errors import InvalidHistogram
 from fastkl.batch._kinds import Kind
+from fastkl.batch._pace import Pace
 from fastkl.batch._plan import rows_together
 from fastkl.batch._protocols import Ids, Source
 
@@ -30,7 +31,7 @@ class Block(NamedTuple):
     start: int
     stop: int
     values: dict[str, _Array]
-    invalid: list[Invalid]  # whose reasons are told, where these are asked for
+    invalid: Iterator[Invalid]  # where they are to be reported: gone through before the next block
     invalid_rows: int
 
 
@@ -51,21 +52,30 @@ class Job:
         self.has_chosen_ids, self.options = has_chosen_ids, options
         self.rows, self.shape = kind.row_source.rows, kind.row_source.shape
         stored = max(source.chunk for source in kind.streamed.values())
-        self.together = rows_together(kind.need, memory, stored)
-        self.bytes_read = self.rows * kind.need.row
+        reading = sum(source.working for source in sources.values())
+        need = kind.need._replace(working=kind.need.working + reading)
+        self.pace = Pace(kind.need.first_rows, rows_together(need, memory, stored), stored)
 
     def identities(self) -> dict[str, dict[str, str | int]]:
         """What the files are, as far as can be seen without reading them."""
         return {name: source.identity() for name, source in self.sources.items()}
 
-    def check_rest(self) -> list[Invalid]:
-        """What is invalid in the files that are not streamed: raised, told or left alone, as `on_invalid` says."""
-        found: list[Invalid] = []
-        if self.on_invalid != "nan":
-            self.kind.check_rest(lambda *told: found.append(Invalid(told[2], told[0], told[1].place(told[2]), told[3])))
-        if found and self.on_invalid == "raise":
-            _raise(found[0], len(found), self.sources[found[0].side].rows)
-        return found
+    def check_rest(self, tell: Callable[[Invalid], None] | None = None) -> None:
+        """Tell of what is invalid in the files that are not streamed, or raise it, or neither, as `on_invalid` says."""
+        if self.on_invalid == "nan":
+            return
+        first, count = None, 0
+
+        def note(side: str, source: Source, row: int, reason: str) -> None:
+            nonlocal first, count
+            found = Invalid(row, side, source.place(row), reason)
+            first, count = first or found, count + 1
+            if tell is not None:
+                tell(found)
+
+        self.kind.check_rest(note)
+        if first is not None and self.on_invalid == "raise":
+            _raise(first, count, self.sources[first.side].rows)
 
     def id_of(self, found: Invalid) -> Any:
         """What names the row of an invalid histogram, if anything does."""
@@ -78,32 +88,33 @@ class Job:
 
         To unmap pages takes about as long as to map them.
         """
-        starts = range(first, self.rows, self.together)
         with ThreadPoolExecutor(1, thread_name_prefix="fastkl-read") as reader:
             last: dict[str, _Array] = {}
-            ahead: Future[dict[str, _Array]] | None = None
-            for start in starts:
-                arrays = (ahead or reader.submit(self._read, start, last)).result()
-                following = start + self.together
-                ahead = reader.submit(self._read, following, last) if following < self.rows else None
-                yield self._compute(start, arrays)
-                last = arrays
+            start, stop = first, min(first + self.pace.rows, self.rows)
+            ahead = reader.submit(self._read, start, stop, last) if start < self.rows else None
+            while ahead is not None:
+                arrays, following = ahead.result(), min(stop + self.pace.rows, self.rows)
+                ahead = reader.submit(self._read, stop, following, last) if stop < self.rows else None
+                with self.pace.measured(stop - start):
+                    block = self._compute(start, arrays)
+                yield block
+                last, start, stop = arrays, stop, following
 
-    def _read(self, start: int, last: dict[str, _Array]) -> dict[str, _Array]:
+    def _read(self, start: int, stop: int, last: dict[str, _Array]) -> dict[str, _Array]:
         last.clear()
-        stop = min(start + self.together, self.rows)
         return {name: source.read(start, stop) for name, source in self.kind.streamed.items()}
 
     def _compute(self, start: int, arrays: dict[str, _Array]) -> Block:
         values, is_invalid = self.kind.compute(start, arrays)
-        stop = start + len(is_invalid)
-        told: list[Invalid] = []
-        if self.on_invalid != "nan":
-            for i in np.flatnonzero(is_invalid):
-                told += self._reasons(start, int(i), arrays)
-                if told and self.on_invalid == "raise":
-                    _raise(told[0], int(np.count_nonzero(is_invalid)), self.rows if stop - start == self.rows else None)
-        return Block(start, stop, values, told, int(np.count_nonzero(is_invalid)))
+        stop, count = start + len(is_invalid), int(np.count_nonzero(is_invalid))
+        told = self._told(start, is_invalid, arrays) if self.on_invalid != "nan" else iter(())
+        if self.on_invalid == "raise" and (first := next(told, None)):
+            _raise(first, count, self.rows if stop - start == self.rows else None)
+        return Block(start, stop, values, told, count)
+
+    def _told(self, start: int, is_invalid: npt.NDArray[np.bool_], arrays: dict[str, _Array]) -> Iterator[Invalid]:
+        for i in np.flatnonzero(is_invalid):
+            yield from self._reasons(start, int(i), arrays)
 
     def _reasons(self, start: int, i: int, arrays: dict[str, _Array]) -> Iterator[Invalid]:
         for side, block in arrays.items():

@@ -17,19 +17,19 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from fastkl.batch._errors import Refused
-from fastkl.batch._facts import check_same
+from fastkl.batch._facts import difference
 from fastkl.batch._job import Block, Invalid
 from fastkl.batch._kept import Kept
 from fastkl.batch._lock import Lock
 from fastkl.batch.formats._target import entry_to_disk
 
 SECONDS_BETWEEN = 1.0
-_FORMAT = 1
 
 
 def folder_of(target: Path) -> Path:
@@ -47,8 +47,9 @@ class Journal:
 
     def __init__(self, target: Path, facts: dict[str, Any], rows: int, *, resume: bool, force: bool) -> None:
         """Begin, or go on; ``facts`` are what must not have changed meanwhile."""
-        self.target, self.rows, self.facts = target, rows, facts
-        self.folder = folder_of(target)
+        self.shown, self.target = target, target.absolute()  # the program may go to another folder meanwhile
+        self.rows, self.facts = rows, facts
+        self.folder = folder_of(self.target)
         self._lock = Lock(self.folder, target)
         try:
             self._begin(resume, force)
@@ -60,11 +61,15 @@ class Journal:
         state = None if force and not resume else self._stored()
         if state is not None and state["done"] > 0 and not resume:
             raise Refused(
-                f"an unfinished run to {self.target} has {state['done']:,} of {state['rows']:,} rows:"
+                f"an unfinished run to {self.shown} has {state['done']:,} of {state['rows']:,} rows:"
                 " resume=True continues it, force=True discards it"
             )
         if state is not None and resume and state["done"] > 0:
-            check_same(self.target, state["facts"], self.facts)
+            if differs := difference(state["facts"], self.facts):
+                raise Refused(
+                    f"the unfinished run to {self.shown} can't be resumed: {differs}; force=True without resume=True"
+                    " discards it and begins anew"
+                )
             self._check_whole(state["done"])
         else:
             (self.folder / "journal.json").unlink(missing_ok=True)  # first: what is left is of no run then
@@ -81,7 +86,7 @@ class Journal:
         """Raise unless what the journal tells of is there: results, the complete file, or, in the end, the target."""
         is_named = done == self.rows and (self.result_path.exists() or self.target.exists())
         if not (self.values_path.exists() or is_named):
-            raise Refused(f"the state of the unfinished run to {self.target} is damaged: force=True begins anew")
+            raise Refused(f"the state of the unfinished run to {self.shown} is damaged: force=True begins anew")
 
     def _stored(self) -> dict[str, Any] | None:
         try:
@@ -119,20 +124,20 @@ class Journal:
             self._write(self.done)
         return self.kept
 
-    def add(self, block: Block, names: list[Any] | None) -> None:
-        """Note the results of a block, and ``names`` where its invalid rows are told; now and then that it is done."""
+    def add(self, block: Block, name_of: Callable[[Invalid], Any]) -> None:
+        """Note the results of a block and its invalid rows with their names; now and then that it is done."""
         assert self.kept is not None
         self.kept.add(block.values)
-        told = self._told_bytes + (0 if names is None else self.kept.tell(block.invalid, names))
+        told = self._told_bytes + sum(self.kept.tell(found, name_of(found)) for found in block.invalid)
         # Together: an interrupt finds the block done or not.
         self.done, self.invalid_rows, self._told_bytes = block.stop, self.invalid_rows + block.invalid_rows, told
         if time.monotonic() - self._written >= SECONDS_BETWEEN:
             self.record()
 
-    def tell(self, invalid: list[Invalid]) -> None:
-        """Note, before any block, invalid histograms of the files that are not read in blocks."""
+    def tell(self, found: Invalid) -> None:
+        """Note, before any block, an invalid histogram of the files that are not read in blocks."""
         assert self.kept is not None
-        self._told_bytes += self.kept.tell(invalid, [None] * len(invalid))
+        self._told_bytes += self.kept.tell(found, None)
 
     def record(self) -> None:
         """Make sure that what is done is on disk, and say so."""
@@ -143,7 +148,7 @@ class Journal:
         self._written = time.monotonic()
 
     def _write(self, done: int) -> None:
-        state = {"format": _FORMAT, "facts": self.facts, "rows": self.rows, "done": done}
+        state = {"facts": self.facts, "rows": self.rows, "done": done}
         state |= {"invalid_rows": self.invalid_rows, "told": self._told_bytes}
         new = self.folder / "journal.new"
         with open(new, "w", encoding="utf-8") as file:

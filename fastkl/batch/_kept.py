@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from fastkl.batch._errors import Refused
 from fastkl.batch._job import Invalid
+from fastkl.batch._plan import in_words
 
 _BYTES_AT_ONCE = 1 << 20  # of results that are read back together
 
@@ -47,20 +48,16 @@ class Kept:
             try:
                 os.posix_fallocate(self._values.fileno(), 0, size)
             except OSError as error:
-                text = f"no room for a result of {size / 1e9:.3g} GB: {error.strerror}"
+                text = f"no room for a result of {in_words(size)}: {error.strerror}"
                 raise OSError(error.errno, text) from None
 
     def add(self, values: dict[str, npt.NDArray[Any]]) -> None:
         """Append the results of some rows."""
         self._values.write(_packed(values).data)
 
-    def tell(self, invalid: list[Invalid], names: list[Any]) -> int:
-        """Append invalid histograms, with what names their rows; return the bytes written."""
-        lines = "".join(
-            json.dumps([found.row, name, found.side, found.reason]) + "\n"
-            for found, name in zip(invalid, names, strict=True)
-        )
-        return self._told.write(lines.encode())
+    def tell(self, found: Invalid, name: Any) -> int:
+        """Append an invalid histogram, with what names its row; return the bytes written."""
+        return self._told.write(f"{json.dumps([found.row, name, found.side, found.reason])}\n".encode())
 
     def to_disk(self) -> None:
         """Return when the disk has everything."""

@@ -20,7 +20,7 @@ from fastkl.batch.formats import carries_ids
 
 _Array = npt.NDArray[Any]
 _Kept = Callable[[np.dtype[Any]], Iterator[_Array]]  # from the type of a row to the rows, block by block
-_TABLES = (".csv", ".parquet", ".arrow", ".feather", ".ipc")
+_TABLES = (".csv", ".parquet", ".arrow", ".feather")
 _WHOLE = np.dtype(np.int64)
 
 

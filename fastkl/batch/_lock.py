@@ -1,10 +1,14 @@
 """One run at a time to a target: a lock on an open file, which the system gives back however the process ends."""
 
+import contextlib
+import errno
 import os
 from pathlib import Path
 from typing import BinaryIO
 
 from fastkl.batch._errors import Refused
+
+_TAKEN = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
 
 
 class Lock:
@@ -13,7 +17,19 @@ class Lock:
     def __init__(self, folder: Path, target: Path) -> None:
         folder.mkdir(exist_ok=True)
         self._file: BinaryIO = open(folder / "lock", "ab")  # noqa: SIM115 - held until closed
-        if not (_take(self._file) and self._is_there(folder / "lock")):
+        try:
+            is_held = _take(self._file) and self._is_there(folder / "lock")
+        except OSError as error:
+            self._file.close()
+            (folder / "lock").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+            raise OSError(
+                error.errno,
+                f"{target} is on a file system that gives no locks ({error.strerror}), so that a second run to it could"
+                " not be refused; name a result on another one",
+            ) from None
+        if not is_held:
             self._file.close()
             raise Refused(f"another run to {target} is under way")
 
@@ -30,6 +46,7 @@ class Lock:
 
 
 def _take(file: BinaryIO) -> bool:
+    """False where another process has it. Raises OSError where the file system has no locks."""
     try:
         if os.name == "nt":
             import msvcrt
@@ -39,6 +56,8 @@ def _take(file: BinaryIO) -> bool:
             import fcntl
 
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
+    except OSError as error:
+        if error.errno in _TAKEN:
+            return False
+        raise
     return True

@@ -12,15 +12,16 @@ import numpy.typing as npt
 from fastkl import _check
 from fastkl.batch._allpairs import NearestKind, PairwiseKind
 from fastkl.batch._arrays import ArrayIds, ArraySource, AxisSource
+from fastkl.batch._beside import check_source_labels, read_beside
 from fastkl.batch._errors import Refused
 from fastkl.batch._fitted import FitKind
 from fastkl.batch._job import Job
 from fastkl.batch._kinds import ROW_FUNCTIONS, Kind, RowKind
-from fastkl.batch._plan import memory_of
+from fastkl.batch._plan import memory_beside, memory_of, room_of
 from fastkl.batch._protocols import Ids, Source, SourceError
 from fastkl.batch.formats import open_source
+from fastkl.batch.formats._checks import Reading
 from fastkl.batch.formats._mapped import MappedSource
-from fastkl.containers._labels import check_labels
 
 _Array = npt.NDArray[Any]
 KINDS = (*ROW_FUNCTIONS, "pairwise", "nearest", "fit")
@@ -37,6 +38,7 @@ def open_job(
     memory: int | str,
     on_invalid: str,
     ids: Any,
+    header: bool | None = None,
     show_progress: bool,
     options: Mapping[str, Any],
 ) -> Job:
@@ -48,10 +50,11 @@ def open_job(
         if name in options:
             raise TypeError(f"{name} is no option of a run")
     budget, rest = memory_of(memory), dict(options)
+    how = Reading(show_progress, room_of(budget), header)
     axis = rest.pop("axis", -1) if kind in ROW_FUNCTIONS else -1
 
     def opened(name: str, given: Any, wanted_ids: Any = None) -> Source:
-        source: Source = _open(name, given, axis, wanted_ids, show_progress)
+        source: Source = _open(name, given, axis, wanted_ids, how)
         files.callback(source.close)
         return source
 
@@ -68,10 +71,10 @@ def open_job(
     else:
         sources = {names[0]: first, names[1]: _open_second(opened, names[1], q, ids)}
     _check_fit_together(kind, sources)
-    if isinstance(rest.get("weights"), str | Path):
-        rest["weights"] = _weights(Path(rest["weights"]), list(sources.values()))
+    read_beside(rest, list(sources.values()))
     resolved = dict(rest)
-    made = _kind(kind, sources, q is None, rest, budget)
+    left = memory_beside(budget, sources.values())
+    made = _kind(kind, sources, q is None, rest, left)
     return Job(made, sources, _ids(made.row_source, ids), ids is not None, on_invalid, budget, resolved)
 
 
@@ -88,13 +91,13 @@ def _kind(kind: str, sources: dict[str, Source], is_itself: bool, options: dict[
     return RowKind(kind, first, last, options)
 
 
-def _open(name: str, given: Any, axis: int, ids: Any, show_progress: bool) -> Source:
+def _open(name: str, given: Any, axis: int, ids: Any, how: Reading) -> Source:
     if not isinstance(given, str | Path):
         array = np.asanyarray(given)
         if axis != -1 and array.ndim > 1:
             array = np.moveaxis(array, axis, -1)
         return ArraySource(name, array, None if ids is None or isinstance(ids, str) else ArrayIds(ids))
-    source = open_source(given, ids=ids if isinstance(ids, str) else None, show_progress=show_progress)
+    source = open_source(given, ids=ids if isinstance(ids, str) else None, how=how)
     ndim = len(source.shape) + 1
     if axis == -1 or ndim == 1:
         return source
@@ -109,22 +112,6 @@ def _open(name: str, given: Any, axis: int, ids: Any, show_progress: bool) -> So
         source.close()
         raise
     return AxisSource(source, axis % ndim)
-
-
-def _weights(path: Path, sources: list[Source]) -> _Array:
-    """The weights in a file, one for each bin."""
-    file = open_source(path)
-    try:
-        weights = np.array(file.read(0, file.rows)).reshape(*file.shape, file.bins)
-    finally:
-        file.close()
-    if max(weights.shape) != weights.size:
-        raise SourceError(f"{path} has shape {weights.shape}; weights are one row, a number for each bin")
-    for source in sources:
-        if (count := weights.size) != source.bins:
-            raise SourceError(f"{path} has {count} weight{'s' * (count != 1)}, {source.name} has {source.bins} bins")
-        _check_source_labels("bin", source, file)
-    return weights.ravel()
 
 
 def _open_second(opened: Callable[..., Source], name: str, given: Any, ids: Any) -> Source:
@@ -162,11 +149,4 @@ def _check_fit_together(kind: str, sources: dict[str, Source]) -> None:
         number = f"{last.bins} bin{'s' * (last.bins != 1)}"
         raise SourceError(f"{last.name} has {number}, {first.name} has {first.bins}; numbers of bins must agree")
     for what in ("bin", "histogram"):
-        _check_source_labels(what, first, last)
-
-
-def _check_source_labels(what: str, first: Source, last: Source) -> None:
-    """Raise unless the columns of two files have the same names, where both have some."""
-    labels = [getattr(source, f"{what}_labels", None) for source in (first, last)]
-    if labels[0] is not None and labels[1] is not None:
-        check_labels(what, first.name, labels[0], last.name, labels[1], "remove a header")
+        check_source_labels(what, first, last)

@@ -8,10 +8,12 @@ tens of MB gain nothing.
 
 import math
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from fastkl._threads import available_cpus
 from fastkl.batch._errors import Refused
+from fastkl.batch._protocols import Source
 
 MIB = 1 << 20
 BLOCK_BYTES = 64 * MIB  # input read together: milliseconds of work for all threads
@@ -28,6 +30,8 @@ class Need(NamedTuple):
     result: int = 0  # bytes of its result
     working: int = 0  # bytes whatever the number of rows
     fixed_rows: int | None = None  # so many together, whatever the memory: the last bits depend on it
+    most_rows: int | None = None  # no more together
+    first_rows: int | None = None  # of what may be slow: so many first, then as many as take a second
 
 
 def memory_of(memory: int | str) -> int:
@@ -46,6 +50,39 @@ def memory_of(memory: int | str) -> int:
     return size
 
 
+def room_of(memory: int) -> int:
+    """What the reading of one of two files may take beside its rows, which have the other half."""
+    return max(0, memory - OVERHEAD) // 4
+
+
+def memory_beside(memory: int, sources: Iterable[Source]) -> int:
+    """What reading leaves of the memory; Refused where a file is stored in pieces that there is no room for."""
+    left = memory
+    for source in sources:
+        left -= source.working
+        if source.working and left < OVERHEAD:
+            least = in_words(memory - left + OVERHEAD + MIB)
+            raise Refused(
+                f"memory of {in_words(memory)} is too little for this run; it needs {least} or more, as"
+                f" {source.name} is stored in pieces that take {in_words(source.working)} to unpack: store it in"
+                " smaller chunks, row groups or batches, or allow more"
+            )
+    return left
+
+
+def in_words(size: float) -> str:
+    """A number of bytes in messages.
+
+    >>> in_words(512 << 20), in_words(10), in_words(2.5e12)
+    ('512 MiB', '10 bytes', '2.274 TiB')
+    """
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.4g} {unit}"
+        size /= 1024
+    return f"{size:.4g} TiB"
+
+
 def rows_together(need: Need, memory: int, stored: int) -> int:
     """How many rows make a block, in whole numbers of the rows that are ``stored`` together where these are few.
 
@@ -59,11 +96,11 @@ def rows_together(need: Need, memory: int, stored: int) -> int:
     wanted = need.fixed_rows or 1
     if room < wanted * each:
         least = OVERHEAD + need.working + wanted * each
-        given, least = f"{memory / MIB:.4g} MiB", math.ceil(least / MIB)
-        raise Refused(f"memory of {given} is too little for this run; it needs {least} MiB")
+        raise Refused(f"memory of {in_words(memory)} is too little for this run; it needs {math.ceil(least / MIB)} MiB")
     if need.fixed_rows:
         return need.fixed_rows
-    rows = max(1, min(room // each, BLOCK_BYTES // max(need.row, need.result, 1)))
+    most = min(room // each, BLOCK_BYTES // max(need.row, need.result, 1))
+    rows = max(1, most if need.most_rows is None else min(most, need.most_rows))
     return rows // stored * stored if rows >= stored else rows
 
 

@@ -40,6 +40,7 @@ class Source(Protocol):
     bin_labels: list[str] | None  # where the file names its bins (a csv header, one column per bin)
     ids: Ids | None  # what names the rows
     chunk: int  # rows that are stored and so best read together, 1 where any number is as good
+    working: int  # bytes that reading takes beside the rows that are read
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
         """Rows start to stop, (stop - start, bins): fresh, or mapped afresh, so that dropping it frees its memory."""
@@ -60,7 +61,6 @@ class Column:
 
     dtype: np.dtype[Any]
     width: int | None = None
-    labels: list[str] | None = None  # of its width: names of columns where each number has its own (csv)
 
 
 class Sink(Protocol):

@@ -38,6 +38,7 @@ class Summary:
     out: str
     invalid_out: str | None = None
     resumed_from: int | None = None
+    was_finished: bool = False  # before this call, which did nothing
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as plain numbers and strings, for JSON."""
@@ -45,6 +46,8 @@ class Summary:
 
     def __str__(self) -> str:
         invalid = f", {self.invalid_rows:,} of them invalid" if self.invalid_rows else ""
+        if self.was_finished:
+            return f"{self.out} was finished before, of the same files and options: {self.rows:,} rows{invalid}"
         resumed = f", resumed at row {self.resumed_from:,}" if self.resumed_from is not None else ""
         return f"{self.rows:,} rows{invalid} in {self.seconds:.1f} s, {self.gb_per_s:.1f} GB/s{resumed}: {self.out}"
 

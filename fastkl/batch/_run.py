@@ -7,11 +7,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
+from fastkl.batch._beside import NAMES
 from fastkl.batch._errors import Interrupted, InvalidHistogram
 from fastkl.batch._facts import check_stamps, facts_of, stamps_of
 from fastkl.batch._finish import check_absent, check_format, check_place, finish, npy_header, write_report
+from fastkl.batch._finished import finished_run, is_noted, leave_note, remove_note
 from fastkl.batch._job import Job
-from fastkl.batch._journal import Journal, report_of
+from fastkl.batch._journal import Journal, folder_of, report_of
 from fastkl.batch._layout import row_type
 from fastkl.batch._open import open_job
 from fastkl.batch._protocols import SourceError
@@ -35,6 +37,7 @@ def run(
     force: bool = False,
     on_invalid: Literal["raise", "nan", "report"] = "raise",
     ids: Any = None,
+    header: bool | None = None,
     threads: int | None = None,
     progress: bool = False,
     on_progress: Callable[[Progressed], Any] | None = None,
@@ -65,7 +68,8 @@ def run(
         Go on with an unfinished run to ``out``; begin at the beginning where there is none. The version of fastkl,
         the kind, the options and the files (their size and time of change) must be the same; ``memory`` and
         ``threads`` may differ, and ``on_invalid`` may be another one where it was "raise". The result is the same to
-        the bit as that of an uninterrupted run. Of arrays in memory 1024 rows are compared.
+        the bit as that of an uninterrupted run. Of arrays in memory 1024 rows are compared. A run that finishes leaves
+        a note, ``.OUT.fastkl.json``; the same call again then changes nothing, and says so (``was_finished``).
     force : bool
         Replace ``out``. Without ``resume`` an unfinished run is discarded.
     on_invalid : {"raise", "nan", "report"}
@@ -73,6 +77,8 @@ def run(
         reason of each invalid histogram.
     ids : str or array_like, optional
         The column or array in the file that names its rows, or the names. They become a column of ``out``.
+    header : bool, optional
+        Whether p and q in .csv begin with a line of names. By default they do if that line has no number in it.
     threads : int, optional
         As in the functions. One more reads.
     progress : bool
@@ -80,8 +86,9 @@ def run(
     on_progress : callable, optional
         Called with a `Progressed` after each block.
     **options
-        Those of the function: base, normalize, pseudocount, weights (an array, or a file), axis, alpha, dtype;
-        divergence, method, rtol; k; edges, points, family, grid, objective ("both" too), minima, refine, fixed.
+        Those of the function: base, normalize, pseudocount, weights, axis, alpha, dtype; divergence, method, rtol; k;
+        edges, points, family, grid, objective ("both" too), minima, refine, fixed. weights, edges and points are
+        arrays or files.
 
     Returns
     -------
@@ -107,12 +114,14 @@ def run(
     ends the process, as with every memory map; what was done can't be resumed then, as the input is another. A file
     that changes in other ways meanwhile is noticed, and nothing is made of it.
 
-    What is done is on disk a second after it was computed, block by block: a run that is killed loses no more. Blocks
-    of "nearest", and of slow fits, take several seconds.
+    What is done is on disk a second after it was computed, block by block, and slow blocks are made so small that they
+    take about a second: a run that is killed loses no more than two. Blocks take longer only where a single row does,
+    or where q has no room in the memory.
 
-    The memory is kept where histograms lie side by side in the file. Arrays whose bins are another axis, tables of a
-    thousand columns and more, chunks of zarr and HDF5 that are larger than a block, and reports of nearly all rows of a
-    file take more.
+    The memory is kept whatever the layout of a file. Rows that lie across one are read in pieces. What is stored in
+    pieces that there is no room for (chunks, the columns of a row group) is unpacked to a temporary file, one after
+    another; where one alone has no room the run is refused, with the memory that it needs. Arrays that are passed are
+    not counted.
 
     Examples
     --------
@@ -127,62 +136,67 @@ def run(
     [0.25 0.    nan] 3 1
     """
     target = Path(out)
-    beside = [options.get(name) for name in ("weights", "edges", "points")]
-    check_place(target, force, [p, q, *beside], report_of(target) if on_invalid == "report" else None)
+    beside = [options.get(name) for name in NAMES]
+    report = report_of(target) if on_invalid == "report" else None
+    may_be_done = resume and not force and is_noted(target) and not folder_of(target).exists()
+    check_place(target, force, [p, q, *beside], report, may_be_done)
     found = stamps_of([p, q])
     with ExitStack() as files:
-        opening: dict[str, Any] = {"memory": memory, "on_invalid": on_invalid, "ids": ids, "show_progress": progress}
+        opening: dict[str, Any] = {"memory": memory, "on_invalid": on_invalid, "ids": ids}
+        opening |= {"header": header, "show_progress": progress}
         job = open_job(kind, p, q, files, options={**options, "threads": threads}, **opening)
         facts = facts_of(kind, job, {**job.options, "on_invalid": on_invalid})
+        about: dict[str, Any] = {"kind": kind, "rows": job.rows, "out": str(target)}
+        about["invalid_out"] = None if report is None else str(report)
+        if may_be_done:
+            about |= {"seconds": 0.0, "bytes_read": 0, "gb_per_s": 0.0, "resumed_from": job.rows, "was_finished": True}
+            return Summary(**about, invalid_rows=finished_run(target, facts, report).invalid_rows)
         journal = files.enter_context(Journal(target, facts, job.rows, resume=resume, force=force))
         row_bytes = job.kind.need.row
         with Watch(f"fastkl {kind}", job.rows, journal.done, row_bytes, progress, on_progress) as watch:
             try:
                 check_stamps(found, job.identities())
-                _complete(job, journal, target, force, watch)
+                _complete(job, journal, force, watch)
+                leave_note(journal) if resume else remove_note(journal.target)
+                journal.remove()
             except BaseException as error:
-                _stop(journal, target, error)
+                _stop(journal, error)
         seconds, read = watch.seconds, (job.rows - journal.resumed_from) * row_bytes
         return Summary(
-            kind=kind,
-            rows=job.rows,
+            **about,
+            invalid_rows=journal.invalid_rows,
             seconds=seconds,
             bytes_read=read,
             gb_per_s=read / max(seconds, 1e-9) / 1e9,
-            invalid_rows=journal.invalid_rows,
-            out=str(target),
-            invalid_out=str(journal.report_path) if on_invalid == "report" else None,
             resumed_from=journal.resumed_from or None,
         )
 
 
-def _complete(job: Job, journal: Journal, target: Path, force: bool, watch: Watch) -> None:
-    """Compute what is not done, make the file, and leave nothing else."""
+def _complete(job: Job, journal: Journal, force: bool, watch: Watch) -> None:
+    """Compute what is not done, and make the file."""
     if journal.has_values:
-        check_absent(target, force)
+        check_absent(journal.target, force, journal.shown)
         check_format(job, journal)
-        kept = journal.open_kept(npy_header(job, target), row_type(job.kind.columns).itemsize)
+        kept = journal.open_kept(npy_header(job, journal.target), row_type(job.kind.columns).itemsize)
         _compute(job, journal, watch)
         if job.on_invalid == "report":
             write_report(journal, kept)
     finish(job, journal, force)
-    journal.remove()
 
 
 def _compute(job: Job, journal: Journal, watch: Watch) -> None:
     before = job.identities()
-    is_told = job.on_invalid == "report"
-    if not journal.done and (invalid := job.check_rest()):
-        journal.tell(invalid)
+    if not journal.done:
+        job.check_rest(journal.tell if job.on_invalid == "report" else None)
     for block in job.blocks(journal.done):
-        journal.add(block, [job.id_of(found) for found in block.invalid] if is_told else None)
+        journal.add(block, job.id_of)
         watch.tell(block.stop, block.stop - block.start)
     for name, identity in job.identities().items():
         if identity != before[name]:
             raise _Changed(f"{job.sources[name].name} was changed while it was read; nothing is kept")
 
 
-def _stop(journal: Journal, target: Path, error: BaseException) -> NoReturn:
+def _stop(journal: Journal, error: BaseException) -> NoReturn:
     """Keep what is done if it is worth that, and say so in the error."""
     if journal.recorded == 0 or isinstance(error, _Changed):
         journal.remove()
@@ -193,7 +207,7 @@ def _stop(journal: Journal, target: Path, error: BaseException) -> NoReturn:
     if isinstance(error, KeyboardInterrupt):
         raise Interrupted(f"interrupted; {kept}") from None
     if isinstance(error, OSError) and error.errno in _FULL:
-        raise OSError(error.errno, f"no room for {target}: {error.strerror}; {kept}") from error
+        raise OSError(error.errno, f"no room for {journal.shown}: {error.strerror}; {kept}") from error
     if isinstance(error, InvalidHistogram | SourceError):
         raise type(error)(f"{error}; {kept}") from error
     raise error

@@ -5,13 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from fastkl import _check
 from fastkl._products import DIVERGENCES
-from fastkl.cli._command import UsageError, number
-from fastkl.cli._options import add_divergence_options, add_run_options
+from fastkl.cli._command import UsageError
+from fastkl.cli._options import ORDER, add_divergence_options, add_run_options
 from fastkl.pairs import pairwise
-
-_ORDER = number(float, lambda value: _check.check_order(value, may_be_infinite=True), "a number")
 
 
 def add_matrix_options(parser: argparse.ArgumentParser, formats: str) -> None:
@@ -19,7 +16,7 @@ def add_matrix_options(parser: argparse.ArgumentParser, formats: str) -> None:
     add = parser.add_argument
     add_run_options(parser, formats)
     add("--divergence", choices=DIVERGENCES, default="kl", metavar="NAME", help=f"{', '.join(DIVERGENCES)}")
-    add("--alpha", type=_ORDER, metavar="A", help="the order of renyi and alpha")
+    add("--alpha", type=ORDER, metavar="A", help="the order of renyi and alpha")
     add_divergence_options(parser, "histograms as they are, not scaled to sum to one")
 
 

@@ -11,17 +11,20 @@ from fastkl.cli._command import number
 BASE = number(float, _check.check_base, "a positive number other than 1")
 THREADS = number(int, _check.check_threads, "a whole number >= 1")
 PSEUDOCOUNT = number(float, _check.check_pseudocount, "a finite number >= 0")
+ORDER = number(float, lambda value: _check.check_order(value, may_be_infinite=True), "a number")
 _MEMORY = number(str, memory_of, "a size like 512MiB or 2GB")
 
 FILES = """\
 Files of histograms are .npy (any real type and layout, mapped), .csv (a histogram a line; a first line without any
-number is a header), .npz, .zarr, .h5, .parquet, .arrow and .feather; where one holds several arrays or columns, its
-name follows after a colon: run.h5:/day/p, days.parquet:histogram. Of a table with a column for each bin all columns are
-bins but that of --ids and the index of a frame of pandas. Rows are paired by place; ids are carried, not compared."""
+number, or with --header, is a header), .npz, .zarr, .h5, .parquet, .arrow and .feather; where one holds several arrays
+or columns, its name follows after a colon: run.h5:/day/p, days.parquet:histogram. Of a table with a column for each bin
+all columns are bins but that of --ids and the index of a frame of pandas. Rows are paired by place; ids are carried,
+not compared."""
 RUNS = """\
 Files are read block by block, within --memory. OUT appears when it is complete. What a run that was ended (Ctrl-C, a
 kill, a full disk) had done is kept beside it, in .OUT.fastkl; the same command with --resume goes on from there, to the
-same file bit for bit, and begins at the beginning where nothing was kept. With --force alone it is discarded."""
+same file bit for bit, and begins at the beginning where nothing was kept. With --force alone it is discarded. A run
+with --resume that is complete leaves a note, .OUT.fastkl.json: the same command again does nothing then."""
 
 
 def add_divergence_options(parser: argparse.ArgumentParser, generalised: str) -> None:
@@ -46,6 +49,11 @@ def add_run_options(parser: argparse.ArgumentParser, formats: str) -> None:
         help="error (default), nan, or nan and a line with the reason in OUT.invalid.csv",
     )
     add("--ids", metavar="NAME", help="the column or array that names the rows; OUT gets it too")
+    add(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        help="whether .csv files begin with a line of names (default: if that line has no number in it)",
+    )
     add("--memory", type=_MEMORY, default="1GiB", metavar="SIZE", help="the most memory to use (default: 1GiB)")
     add("--threads", type=THREADS, metavar="N", help="the most threads to use (default: all CPUs)")
     add("--json", action="store_true", help="print a summary: rows, seconds, gb_per_s, invalid_rows, out ...")

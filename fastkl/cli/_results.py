@@ -1,53 +1,44 @@
 """Files that are complete or absent."""
 
-import os
-import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from fastkl.cli._command import CommandError, UsageError
+from fastkl.batch._protocols import SinkError
+from fastkl.batch.formats._target import Target
+from fastkl.cli._command import UsageError
 
 
 @contextmanager
 def complete_or_absent(target: Path, force: bool) -> Iterator[BinaryIO]:
     """A new file that takes the name ``target`` when the ``with`` block is through, and is gone if it raises."""
-    partial, file = _new_file_beside(target)
+    made = _target(target, force)
     try:
-        with file:
+        with open(made.partial, "r+b") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut may leave the name without the contents
-        _check_absent(target, force)
-        os.replace(partial, target)
+        with _in_words_of_commands():
+            made.finish()
     finally:
-        partial.unlink(missing_ok=True)
+        made.abandon()
 
 
 def check_target(target: Path, force: bool, inputs: Sequence[Path]) -> None:
-    """Raise CommandError, before anything is computed, where no result may be put or can be."""
-    if not target.parent.is_dir():
-        raise UsageError(f"{target.parent} is not a folder")
-    if target.is_dir():
-        raise UsageError(f"{target} is a folder")
+    """Raise UsageError, before anything is computed, where no result may be put or can be."""
     for path in inputs:
         if target.exists() and path.exists() and target.samefile(path):
             raise UsageError(f"{target} is an input; name another file for the result")
-    _check_absent(target, force)
-    partial, file = _new_file_beside(target)
-    file.close()
-    partial.unlink()
+    _target(target, force).abandon()
 
 
-def _new_file_beside(target: Path) -> tuple[Path, BinaryIO]:
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+def _target(path: Path, force: bool) -> Target:
+    with _in_words_of_commands():
+        return Target(path, is_folder=False, force=force)
+
+
+@contextmanager
+def _in_words_of_commands() -> Iterator[None]:
     try:
-        return partial, open(partial, "xb")
-    except OSError as error:  # which names a file that nobody has heard of
-        raise CommandError(f"{target} can't be written: {error.strerror}") from None
-
-
-def _check_absent(target: Path, force: bool) -> None:
-    if not force and os.path.lexists(target):
-        raise UsageError(f"{target} exists; --force replaces it")
+        yield
+    except SinkError as error:
+        raise UsageError(str(error).replace("--force (force=True)", "--force")) from None

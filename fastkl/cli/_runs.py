@@ -50,13 +50,14 @@ def compute(args: argparse.Namespace, kind: str, p: Path, q: Path | None, **opti
             force=args.force,
             on_invalid=args.on_invalid,
             ids=args.ids,
+            header=args.header,
             threads=args.threads,
             progress=shown,
             **options,
         )
     if args.json:
         print(json.dumps(summary.as_dict()))
-    elif shown:
+    elif shown or (summary.was_finished and not args.quiet):
         print(summary, file=sys.stderr)
     return 0
 
@@ -112,6 +113,7 @@ def _print(args: argparse.Namespace, kind: str, p: Path, q: Path | None, options
             memory=args.memory,
             on_invalid=args.on_invalid,
             ids=args.ids,
+            header=args.header,
             show_progress=shows_progress(args),
             options={**options, "threads": args.threads},
         )
@@ -131,16 +133,3 @@ def _rows(values: dict[str, npt.NDArray[Any]], record: np.dtype[Any]) -> npt.NDA
     for name, array in values.items():
         rows[name] = array
     return rows
-
-
-def row_of(path: Path) -> npt.NDArray[Any]:
-    """The numbers of a file, whether they stand in a row or in a column."""
-    check_format(path)
-    source = open_source(path)
-    try:
-        array = np.array(source.read(0, source.rows)).reshape(*source.shape, source.bins)
-    finally:
-        source.close()
-    if sum(length != 1 for length in array.shape) > 1:
-        raise CommandError(f"{path} has shape {array.shape}; it must be one row of numbers, or one column")
-    return array.ravel()

@@ -11,11 +11,10 @@ import numpy.typing as npt
 
 from fastkl.batch._fitted import FitKind
 from fastkl.batch._open import open_job
-from fastkl.cli._command import CommandError, UsageError, number
+from fastkl.cli._command import UsageError, number
 from fastkl.cli._options import FILES, PSEUDOCOUNT, RUNS, add_run_options
 from fastkl.cli._pictures import PICTURES, check_folder, draw
-from fastkl.cli._runs import compute, in_words_of_the_command, row_of
-from fastkl.fitting._axis import axis_of
+from fastkl.cli._runs import check_format, compute, in_words_of_the_command
 from fastkl.fitting._families import family_of
 
 _Array = npt.NDArray[Any]
@@ -89,7 +88,8 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from None
     options: dict[str, Any] = {name: getattr(args, name) for name in ("family", "refine", "minima", "pseudocount")}
-    options["edges" if args.points is None else "points"] = _axis(args.edges or args.points, args.points is None)
+    options |= {"edges": args.edges, "points": args.points}
+    check_format(args.edges or args.points)
     options["fixed"] = None if args.fixed is None else _once("--fixed", args.fixed)
     grid = None if args.grid is None else _once("--grid", args.grid)
     status = compute(args, "fit", args.p, None, grid=grid, objective=args.objective, **options)
@@ -99,18 +99,10 @@ def run(args: argparse.Namespace) -> int:
     return status
 
 
-def _axis(path: Path, is_edges: bool) -> _Array:
-    values = row_of(path)
-    try:  # what is wrong with it is said of the file
-        axis_of(values if is_edges else None, None if is_edges else values)
-    except (ValueError, TypeError) as error:
-        raise CommandError(f"{path}: {error}") from None
-    return values
-
-
 def _draw(args: argparse.Namespace, grid: Any, options: dict[str, Any]) -> None:
     with ExitStack() as files:
-        opening: dict[str, Any] = {"memory": args.memory, "on_invalid": "nan", "ids": args.ids, "show_progress": False}
+        opening: dict[str, Any] = {"memory": args.memory, "on_invalid": "nan", "ids": args.ids}
+        opening |= {"header": args.header, "show_progress": False}
         given = {**options, "grid": grid, "objective": args.objective, "threads": args.threads}
         job = open_job("fit", args.p, None, files, options=given, **opening)
         assert isinstance(job.kind, FitKind)

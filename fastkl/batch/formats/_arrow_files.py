@@ -16,9 +16,19 @@ class ArrowRows(Protocol):
 
     schema: Any
     rows: int
+    keeps_batches: bool  # unpacked ones, for the next call: rows are copied from them
 
     def batches(self, start: int, stop: int, columns: Sequence[str], row_bytes: int) -> Iterator[Any]:
         """Rows start to stop of these columns, cut into record batches."""
+
+    def band_of(self, row: int) -> tuple[int, int]:
+        """The rows that are stored together with one."""
+
+    def working(self, columns: Sequence[str], row_bytes: int) -> int:
+        """About how many bytes it takes to read rows of these columns, beside the rows."""
+
+    def working_by_columns(self, columns: Sequence[str], row_bytes: int) -> int:
+        """The same where what is stored together with a row is read one column after another, for all columns."""
 
     def close(self) -> None:
         """Close the file."""

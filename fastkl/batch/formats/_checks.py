@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,16 @@ from fastkl._operands import as_array
 from fastkl.batch._protocols import SourceError
 
 Box = tuple[int | slice, ...]
+
+
+class Reading(NamedTuple):
+    """How files are opened, whatever their format."""
+
+    show_progress: bool = False  # where opening takes long
+    room: float = math.inf  # bytes that may be unpacked at a time
+    header: bool | None = None  # whether text begins with one; None: if its first line has no number
+
+
 Arrays = dict[str, tuple[np.dtype[Any], tuple[int, ...]]]  # what a file holds: names, types and shapes
 
 
@@ -115,7 +125,7 @@ def gather(array: Any, start: int, stop: int, dtype: np.dtype[Any]) -> npt.NDArr
     for box in boxes(array.shape[:-1], start, stop):
         part = array[box]
         rows = part.reshape(rows_of(part.shape), bins)
-        if len(rows) == len(out) and rows.flags.c_contiguous:  # else a view would keep the pages of the whole file
+        if len(rows) == len(out):
             return np.asarray(rows, dtype)
         out[done : done + len(rows)] = rows
         done += len(rows)

@@ -10,6 +10,11 @@ import numpy as np
 
 from fastkl.batch.formats._arrow_values import check_names
 from fastkl.batch.formats._checks import extra
+from fastkl.batch.formats._ipc_metadata import BatchFacts, batch_facts
+
+_AROUND = 1 << 17  # bytes that are mapped with the first and the last number of a column
+_COPIES = 2  # of a batch
+_MAGIC_BYTES = 8  # before the first message
 
 
 class IpcRows:
@@ -19,22 +24,41 @@ class IpcRows:
         self._pa = extra("pyarrow", "pyarrow", "arrow", path.suffix)
         self._file = open(path, "rb")  # noqa: SIM115 - open until closed
         try:
-            self.schema = self._open_reader([])[0].schema
+            reader, whole = self._map()
+            self.schema = reader.schema
             check_names(self.schema)
-            counts = self._count()
+            facts = self._facts(reader.num_record_batches, whole)
+            self.keeps_batches = any(fact.is_compressed for fact in facts)
+            self._packed = self._pa.OSFile(str(path)) if self.keeps_batches else None
         except BaseException:
             self._file.close()
             raise
+        counts = [fact.rows for fact in facts]
         self._starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
         self.rows = int(self._starts[-1])
-        self._unpacked: tuple[int, Any] | None = None
+        self._unpacked: tuple[int, Sequence[str], Any] | None = None
+
+    def band_of(self, row: int) -> tuple[int, int]:
+        """The record batch of a row."""
+        number = int(np.searchsorted(self._starts, row, "right")) - 1
+        return int(self._starts[number]), int(self._starts[number + 1])
+
+    def working(self, columns: Sequence[str], row_bytes: int) -> int:
+        """What is mapped around the numbers, or the largest batch."""
+        if self._packed is None:
+            return _AROUND * len(columns)
+        return self.working_by_columns(columns, row_bytes)
+
+    def working_by_columns(self, columns: Sequence[str], row_bytes: int) -> int:
+        """The largest batch, packed and unpacked, or mapped and copied."""
+        return _COPIES * row_bytes * int(np.diff(self._starts).max(initial=0))
 
     def batches(self, start: int, stop: int, columns: Sequence[str], row_bytes: int) -> Iterator[Any]:
         """Rows start to stop, each batch as far as they reach into it."""
-        reader, whole = self._open_reader([self.schema.get_field_index(name) for name in columns])
+        reader = self._map()[0] if self._packed is None else self._read(columns)
         while start < stop:
             number = int(np.searchsorted(self._starts, start, "right")) - 1
-            batch = self._batch(reader, whole, number)
+            batch = self._batch(reader, number, columns)
             end = min(stop, int(self._starts[number + 1]))
             yield batch.slice(start - int(self._starts[number]), end - start)
             start = end
@@ -43,29 +67,33 @@ class IpcRows:
         """Close the file."""
         self._unpacked = None
         self._file.close()
+        if self._packed is not None:
+            self._packed.close()
 
-    def _count(self) -> list[int]:
-        # Of each batch the column that is quickest to unpack, should they be compressed.
-        fields = sorted(range(len(self.schema)), key=lambda i: self._pa.types.is_nested(self.schema.field(i).type))
-        reader, _ = self._open_reader(fields[:1])
-        return [int(reader.get_batch(i).num_rows) for i in range(reader.num_record_batches)]
+    def _facts(self, count: int, whole: Any) -> list[BatchFacts]:
+        messages = self._pa.ipc.MessageReader.open_stream(self._pa.BufferReader(whole.slice(_MAGIC_BYTES)))
+        facts = [batch_facts(message.metadata.to_pybytes()) for message in messages if message.type == "record batch"]
+        if len(facts) != count:
+            raise ValueError(f"its directory has {count} record batches, {len(facts)} are there")
+        return facts
 
-    def _open_reader(self, fields: Sequence[int]) -> tuple[Any, Any]:
-        pa = self._pa
+    def _map(self) -> tuple[Any, Any]:
+        """A reader of all columns, which cost nothing where they are mapped: pyarrow copies those that are chosen."""
         if os.fstat(self._file.fileno()).st_size == 0:
             raise ValueError("it is empty")
-        whole = pa.py_buffer(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
-        options = pa.ipc.IpcReadOptions(use_threads=False, included_fields=sorted(fields))  # none: all
-        return pa.ipc.open_file(pa.BufferReader(whole), options=options), whole
+        whole = self._pa.py_buffer(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
+        return self._pa.ipc.open_file(self._pa.BufferReader(whole)), whole
 
-    def _batch(self, reader: Any, whole: Any, number: int) -> Any:
-        if self._unpacked is not None and self._unpacked[0] == number:
-            return self._unpacked[1]
-        batch = reader.get_batch(number)
-        is_mapped = all(_lies_in(buffer, whole) for column in batch.columns for buffer in column.buffers())
-        self._unpacked = None if is_mapped else (number, batch)
-        return batch
+    def _read(self, columns: Sequence[str]) -> Any:
+        """A reader that reads and unpacks some columns."""
+        fields = sorted(self.schema.get_field_index(name) for name in columns)
+        options = self._pa.ipc.IpcReadOptions(use_threads=False, included_fields=fields)
+        return self._pa.ipc.open_file(self._packed, options=options)
 
-
-def _lies_in(buffer: Any, whole: Any) -> bool:
-    return buffer is None or buffer.size == 0 or whole.address <= buffer.address < whole.address + whole.size
+    def _batch(self, reader: Any, number: int, columns: Sequence[str]) -> Any:
+        if self._packed is None:
+            return reader.get_batch(number)
+        if self._unpacked is None or self._unpacked[:2] != (number, columns):
+            self._unpacked = None  # before the next one takes as much
+            self._unpacked = number, columns, reader.get_batch(number)
+        return self._unpacked[2]

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastkl.batch._protocols import Ids, SourceError
-from fastkl.batch.formats._checks import gather, indexed, rows_of, stamp
+from fastkl.batch.formats._across import SPAN, gather_across
+from fastkl.batch.formats._checks import indexed, rows_of, stamp
 
 _PAGES = 1 << 16  # bytes: Linux maps so many around the one that is touched; each by itself takes twice as long
 
@@ -59,15 +60,17 @@ class MappedSource:
 
     def __init__(self, numbers: NumberFile, ids: Ids | None = None) -> None:
         self.numbers, self.ids = numbers, ids
-        self.name = str(numbers)
+        self.name, self._path = str(numbers), numbers.path.absolute()
         self.dtype, self.shape = numbers.dtype, numbers.shape[:-1]
         self.rows, self.bins = rows_of(numbers.shape), numbers.shape[-1]
         self.bin_labels = numbers.labels
+        self._lies_across = numbers.order == "F" and len(self.shape) > 0
+        self.working = SPAN if self._lies_across else 0
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
         """The rows, in memory or nearly so: whoever reads ahead waits here for the disk."""
-        if self.numbers.order == "F" and len(self.shape) > 0:
-            return gather(self.numbers.array(), start, stop, self.dtype)  # rows lie across the whole file
+        if self._lies_across:
+            return gather_across(self.numbers.array, start, stop)
         bytes_before = start * self.bins * self.dtype.itemsize
         rows = self.numbers.part(self.numbers.offset + bytes_before, (stop - start, self.bins))
         if not rows.flags.aligned:
@@ -82,7 +85,7 @@ class MappedSource:
 
     def identity(self) -> dict[str, str | int]:
         """The file as it is now."""
-        return stamp(self.numbers.path) | {"array": self.name, **described(self)}
+        return stamp(self._path) | {"array": self.name, **described(self)}
 
     def close(self) -> None:
         """Close the file."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from fastkl.batch._protocols import Column, Ids, Sink, SinkError, Source, SourceError
+from fastkl.batch.formats._checks import Reading
 from fastkl.batch.formats._sink import CheckedSink, Layout
 
 # Suffix: module and function, imported when such a file is opened.
@@ -32,19 +33,21 @@ _WRITERS = {
     ".h5": ("_write_hdf5", "Hdf5Writer"),
     ".hdf5": ("_write_hdf5", "Hdf5Writer"),
 }
+_AS_IT_IS = Reading()
 _OF_SEVERAL = (".npz", ".h5", ".hdf5", ".zarr", ".parquet", ".arrow", ".feather")
 _WITH_NAME = re.compile(rf"(.+?({'|'.join(map(re.escape, _OF_SEVERAL))})):(.+)", re.IGNORECASE | re.DOTALL)
 
 
-def open_source(path: str | Path, *, ids: str | None = None, show_progress: bool = False) -> Source:
+def open_source(path: str | Path, *, ids: str | None = None, how: Reading = _AS_IT_IS) -> Source:
     """Open a file as rows of histograms, along the last axis of an array or in a table.
 
     A file of several arrays or columns is followed by ":" and the name of one, unless only one can be meant:
     "p.npz:reference", "run.h5:/day/p", "store.zarr:p", "days.parquet:histogram". `ids` is the array or column beside it
-    that names the rows.
+    that names the rows. Where a format unpacks more than `how.room` bytes at a time, it is unpacked to a temporary file
+    first, in smaller pieces.
 
     Raises SourceError where the file holds no histograms, OSError where there is none, ImportError where its format
-    needs an extra that is not installed. A .csv file is read whole here, with a bar of progress if asked for.
+    needs an extra that is not installed. A .csv file is read whole here, with a bar of progress if `how` asks for one.
 
     >>> import tempfile, numpy as np
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -60,7 +63,7 @@ def open_source(path: str | Path, *, ids: str | None = None, show_progress: bool
     except KeyError:
         raise SourceError(f"{path}: files to read end in {_either(_READERS)}") from None
     opener = getattr(importlib.import_module(f"fastkl.batch.formats.{module}"), function)
-    return cast(Source, opener(file, name, ids, show_progress))
+    return cast(Source, opener(file, name, ids, how))
 
 
 def open_sink(

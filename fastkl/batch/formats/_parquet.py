@@ -13,17 +13,23 @@ from fastkl.batch.formats._checks import extra
 _BATCH_BYTES = 8 << 20  # decoded at once
 _STREAMED = {"pre_buffer": False, "page_checksum_verification": True}  # page by page
 _BUFFERS = 32 << 20  # bytes of all columns together, each of which has a buffer of its own
+_LEAST_BUFFER = 1 << 14
+# What a column takes while it is decoded, measured: a page of 1 MiB, packed and unpacked, and a dictionary as large.
+_OF_A_COLUMN, _PAGES, _DECODER = 1 << 17, 5 << 19, 32 << 20
+_LISTS = 48 << 20  # the same of a column of lists, whose pages hold whole rows
 
 
 class ParquetRows:
     """Row groups, one after another and decoded page by page; to leap back or forth costs the row group anew."""
+
+    keeps_batches = False
 
     def __init__(self, path: Path) -> None:
         pa, pq = (extra(name, "pyarrow", "arrow", path.suffix) for name in ("pyarrow", "pyarrow.parquet"))
         self._source = pa.OSFile(str(path))
         try:
             metadata = pq.read_metadata(str(path))
-            buffer = int(np.clip(_BUFFERS // max(metadata.num_columns, 1), 1 << 14, 1 << 20))
+            buffer = int(np.clip(_BUFFERS // max(metadata.num_columns, 1), _LEAST_BUFFER, 1 << 20))
             self._file = pq.ParquetFile(self._source, metadata=metadata, buffer_size=buffer, **_STREAMED)
             self.schema = self._file.schema_arrow
             check_names(self.schema)
@@ -35,11 +41,36 @@ class ParquetRows:
         self.rows = int(self._starts[-1])
         self._stream: Iterator[Any] = iter(())
         self._held: Any = None  # what is left of the last batch
-        self._next = -1
+        self._next, self._columns = -1, list[str]()
+
+    def band_of(self, row: int) -> tuple[int, int]:
+        """The row group of a row."""
+        group = int(np.searchsorted(self._starts, row, "right")) - 1
+        return int(self._starts[group]), int(self._starts[group + 1])
+
+    def working(self, columns: Sequence[str], row_bytes: int) -> int:
+        """Pages and dictionaries of all columns; those of the largest row group are looked at."""
+        metadata = self._file.metadata
+        groups = range(metadata.num_row_groups)
+        if not self.rows or any(self._is_nested(name) for name in columns):
+            return _LISTS
+        group = metadata.row_group(max(groups, key=lambda i: metadata.row_group(i).total_byte_size))
+        wanted = set(columns)
+        chunks = (group.column(i) for i in range(group.num_columns))
+        sizes = (chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema in wanted)
+        return int(_DECODER + sum(_OF_A_COLUMN + min(size, _PAGES) for size in sizes))
+
+    def working_by_columns(self, columns: Sequence[str], row_bytes: int) -> int:
+        """The same: rows are decoded page by page."""
+        return self.working(columns, row_bytes)
+
+    def _is_nested(self, name: str) -> bool:
+        kind = self.schema.field(name).type
+        return bool(kind.num_fields or hasattr(kind, "storage_type"))
 
     def batches(self, start: int, stop: int, columns: Sequence[str], row_bytes: int) -> Iterator[Any]:
         """Rows start to stop: on from where the last call ended, or from the beginning of their row group."""
-        if start != self._next and start < stop:
+        if start < stop and (start != self._next or self._columns != list(columns)):
             self._leap(start, columns, row_bytes)
         while start < stop:
             self._next = -1  # until it has gone well
@@ -60,6 +91,7 @@ class ParquetRows:
 
     def _leap(self, start: int, columns: Sequence[str], row_bytes: int) -> None:
         group = int(np.searchsorted(self._starts, start, "right")) - 1
+        self._columns = list(columns)
         self._stream = self._decoded(group, columns, max(1, _BATCH_BYTES // max(1, row_bytes)))
         self._held = None
         skipped = start - int(self._starts[group])
@@ -81,9 +113,11 @@ def _by_numbers(path: Path) -> list[tuple[str, int]]:
 class ParquetFolder:
     """The parts of a folder in the order of their names, numbers as such, of which one is open at a time."""
 
+    keeps_batches = False
+
     def __init__(self, path: Path) -> None:
         self._pa = extra("pyarrow", "pyarrow", "arrow", path.suffix)
-        parts = [part for part in path.glob("*.parquet") if not part.name.startswith(("_", "."))]
+        parts = [part for part in path.absolute().glob("*.parquet") if not part.name.startswith(("_", "."))]
         self._parts = sorted(parts, key=_by_numbers)
         if not self._parts:
             raise ValueError("it is a folder without .parquet files")
@@ -99,6 +133,22 @@ class ParquetFolder:
         self._starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
         self.rows = int(self._starts[-1])
         self._current: tuple[int, ParquetRows] | None = None
+
+    def band_of(self, row: int) -> tuple[int, int]:
+        """The row group of a row, which ends with its part."""
+        number = int(np.searchsorted(self._starts, row, "right")) - 1
+        first = int(self._starts[number])
+        start, stop = self._part(number).band_of(row - first)
+        return first + start, first + stop
+
+    def working(self, columns: Sequence[str], row_bytes: int) -> int:
+        """That of the largest part."""
+        largest = max(range(len(self._parts)), key=lambda i: self._parts[i].stat().st_size)
+        return self._part(largest).working(columns, row_bytes)
+
+    def working_by_columns(self, columns: Sequence[str], row_bytes: int) -> int:
+        """The same: rows are decoded page by page."""
+        return self.working(columns, row_bytes)
 
     def batches(self, start: int, stop: int, columns: Sequence[str], row_bytes: int) -> Iterator[Any]:
         """Rows start to stop, part after part."""

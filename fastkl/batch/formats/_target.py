@@ -41,14 +41,23 @@ class Target:
             self.partial.unlink(missing_ok=True)
 
     def _check(self) -> None:
-        if not self.path.parent.is_dir():
-            raise SinkError(f"{self.path.parent} is not a folder")
-        if not os.path.lexists(self.path):
-            return
-        if not self._force:
+        if said := obstacle(self.path, self._is_folder):
+            raise SinkError(said)
+        if not self._force and os.path.lexists(self.path):
             raise SinkError(f"{self.path} exists; --force (force=True) replaces it")
-        if self.path.is_dir() and not (self._is_folder and is_zarr(self.path)):
-            raise SinkError(f"{self.path} is a folder, which is not replaced")
+
+
+def obstacle(path: Path, is_folder: bool) -> str | None:
+    """What is in the way of a file, or of a folder that is a zarr store, and is not replaced; None if nothing is."""
+    if not path.parent.is_dir():
+        return f"{path.parent} is not a folder"
+    if is_folder and path.is_file():
+        return f"{path} is a file, and .zarr is a folder; name another"
+    if path.is_dir() and (path.is_symlink() or not is_folder):
+        return f"{path} is a {'link to a ' * path.is_symlink()}folder, which is not replaced"
+    if path.is_dir() and any(path.iterdir()) and not is_zarr(path):
+        return f"{path} is a folder that is no zarr store, and is not replaced"
+    return None
 
 
 def is_zarr(folder: Path) -> bool:

@@ -16,7 +16,7 @@ _NUMBERS_AT_ONCE = 1 << 16
 
 
 class CsvWriter:
-    """A line for each row. A first line names the columns where there are ids, several columns or labels."""
+    """A line for each row. A first line names the columns where there are ids or several columns."""
 
     is_folder = False
 
@@ -37,7 +37,7 @@ class CsvWriter:
 
 def header(columns: Mapping[str, Column], ids: str | None) -> str:
     """The line that names the columns; none where there is one, of divergences say, that nobody has named."""
-    if ids is None and len(columns) == 1 and all(column.labels is None for column in columns.values()):
+    if ids is None and len(columns) == 1:
         return ""
     names = [] if ids is None else [ids]
     for name, column in columns.items():
@@ -63,8 +63,6 @@ def _quoted(cells: list[str]) -> str:
 
 
 def _labels(name: str, column: Column) -> list[str]:
-    if column.labels is not None:
-        return column.labels
     return [name] if column.width is None else [f"{name}_{number}" for number in range(1, column.width + 1)]
 
 

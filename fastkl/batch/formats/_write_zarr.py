@@ -3,27 +3,19 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from fastkl.batch.formats._checks import extra
-from fastkl.batch.formats._sink import Layout, check_paths
-from fastkl.batch.formats._write_hdf5 import write_boxes
-
-_CHUNK_BYTES = 4 << 20
+from fastkl.batch.formats._sink import Layout
+from fastkl.batch.formats._write_arrays import ArraysWriter
 
 
-class ZarrWriter:
-    """An array for each column, in the shape of the rows, and one for the ids."""
+class ZarrWriter(ArraysWriter):
+    """An array for each column, in the shape of the rows, and one for the ids; a block of rows is a chunk."""
 
     is_folder = True
 
     def __init__(self, path: Path, layout: Layout) -> None:
         zarr = extra("zarr", "zarr", "zarr", ".zarr")
-        check_paths(layout)
-        self.rows_at_once = max(1, _CHUNK_BYTES // layout.row_bytes)
-        self._shape, self._ids = layout.shape, None if layout.ids is None else layout.ids.name
-        self._arrays: dict[str, Any] = {}
+        super().__init__(layout)
         if len(layout.columns) == 1 and layout.ids is None:
             (name,) = layout.columns
             self._arrays[name] = zarr.create_array(path, **self._described(layout, name), overwrite=True)
@@ -42,14 +34,6 @@ class ZarrWriter:
         column, shape = layout.columns[name], layout.shape_of(name)
         wide = shape[len(layout.shape) :]
         return {"shape": shape, "chunks": (*_chunks(layout.shape, self.rows_at_once), *wide), "dtype": column.dtype}
-
-    def put(self, start: int, block: dict[str, npt.NDArray[Any]], ids: npt.NDArray[Any] | None) -> None:
-        """Write rows."""
-        if ids is not None and self._ids is not None:
-            names = ids if ids.dtype != object else np.array([name or "" for name in ids], object)
-            self._arrays[self._ids][start : start + len(ids)] = names
-        for name, values in block.items():
-            write_boxes(self._arrays[name], self._shape, start, values)
 
     def close(self, complete: bool) -> None:
         """Nothing is open between writes."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,76 +10,25 @@ import numpy.typing as npt
 
 from fastkl.batch._protocols import Ids, SourceError
 from fastkl.batch.formats import _arrow_values as values
+from fastkl.batch.formats._arrow_columns import Bins, found_bins, ids_column, named_bins
 from fastkl.batch.formats._arrow_files import ArrowRows, open_rows
-from fastkl.batch.formats._checks import check_histograms, extra, listed, stamp
+from fastkl.batch.formats._checks import Reading, check_histograms, extra, stamp
 from fastkl.batch.formats._mapped import described, in_memory
+from fastkl.batch.formats._unpacked import WORKING, Band, Piece, Unpacked
 
 
-@dataclass(frozen=True, slots=True)
-class _Bins:
-    """Where the bins of a file are."""
-
-    columns: list[str]
-    dtype: np.dtype[Any]
-    is_lists: bool  # one column of lists, and not a column for each bin
-
-
-def open_arrow(path: Path, name: str | None, ids: str | None, show_progress: bool) -> "ArrowSource":
+def open_arrow(path: Path, name: str | None, ids: str | None, how: Reading) -> "ArrowSource":
     """The column of that name, or the only one of lists, or all columns of numbers together."""
     pa = extra("pyarrow", "pyarrow", "arrow", path.suffix)
     rows = open_rows(path)
     try:
         schema = rows.schema
-        bins = _named(pa, path, schema, name) if name is not None else _found(pa, path, schema, ids)
-        ids = _ids_column(pa, path, schema, bins, ids)
-        return ArrowSource(path, rows, bins, None if ids is None else ArrowIds(path, ids))
+        bins = named_bins(pa, path, schema, name) if name is not None else found_bins(pa, path, schema, ids)
+        ids = ids_column(pa, path, schema, bins, ids)
+        return ArrowSource(path, rows, bins, None if ids is None else ArrowIds(path, ids), how.room)
     except BaseException:
         rows.close()
         raise
-
-
-def _named(pa: Any, path: Path, schema: Any, name: str) -> _Bins:
-    if name not in schema.names:
-        raise SourceError(f"{path} has no column {name!r}; it has {listed(schema.names)}")
-    kind = schema.field(name).type
-    if (dtype := values.element_type(pa, kind)) is None:
-        raise SourceError(f"{path}, column {name!r} is of type {kind}; histograms are lists of numbers")
-    return _Bins([name], dtype, True)
-
-
-def _found(pa: Any, path: Path, schema: Any, ids: str | None) -> _Bins:
-    lists = {field.name: values.element_type(pa, field.type) for field in schema}
-    if len(names := [name for name, dtype in lists.items() if dtype is not None]) > 1:
-        raise SourceError(f"{path} has several columns of lists; name one, as {path}:{names[0]}: {listed(names)}")
-    if names:
-        return _named(pa, path, schema, names[0])
-    left_out = {ids, *values.index_columns(schema)}
-    numbers = {field.name: values.number_type(pa, field.type) for field in schema if field.name not in left_out}
-    dtypes = {name: dtype for name, dtype in numbers.items() if dtype is not None}
-    if not dtypes:
-        types = ", ".join(f"{field.name!r} ({field.type})" for field in list(schema)[:20])
-        raise SourceError(f"{path} has no column of lists of numbers, nor of numbers; it has {types or 'no columns'}")
-    if others := [name for name in numbers if name not in dtypes]:
-        kind = schema.field(others[0]).type
-        raise SourceError(
-            f"{path}, column {others[0]!r} is of type {kind}; columns are numbers, one for each bin, but for the one of"
-            " ids (--ids NAME, ids=)"
-        )
-    return _Bins(list(dtypes), np.result_type(*dtypes.values()), False)
-
-
-def _ids_column(pa: Any, path: Path, schema: Any, bins: _Bins, ids: str | None) -> str | None:
-    """The column that names the rows: the one asked for, or the only one beside the bins."""
-    if ids is None:
-        if not bins.is_lists:
-            return None
-        others = [field for field in schema if field.name not in bins.columns]
-        return others[0].name if len(others) == 1 and values.can_be_ids(pa, others[0].type) else None
-    if ids not in schema.names:
-        raise SourceError(f"{path} has no column {ids!r} of ids; it has {listed(schema.names)}")
-    if not values.can_be_ids(pa, kind := schema.field(ids).type):
-        raise SourceError(f"{path}, column {ids!r} is of type {kind}; ids are integers, text, dates or times")
-    return ids
 
 
 class ArrowSource:
@@ -88,28 +36,44 @@ class ArrowSource:
 
     chunk = 1  # row groups are decoded piece by piece, and where a read ends the next goes on
 
-    def __init__(self, path: Path, rows: ArrowRows, bins: _Bins, ids: Ids | None) -> None:
+    def __init__(self, path: Path, rows: ArrowRows, bins: Bins, ids: Ids | None, room: float) -> None:
         self._pa = extra("pyarrow", "pyarrow", "arrow", path.suffix)
         self._path, self._rows, self._bins, self.ids = path, rows, bins, ids
+        self._absolute = path.absolute()
         self.name = f"{path}, column {bins.columns[0]!r}" if bins.is_lists else str(path)
         self.rows, self.dtype = rows.rows, bins.dtype
         self.shape = (self.rows,)
         check_histograms(self.name, self.dtype, (self.rows, 1))
         self.bin_labels = None if bins.is_lists else bins.columns
         self.bins = self._count_bins() if bins.is_lists else len(bins.columns)
+        self._row_bytes = self.bins * self.dtype.itemsize
+        self.working, self._together = rows.working(bins.columns, self._row_bytes), self.bins
+        self._unpacked: Unpacked | None = None
+        if self.working > room and not bins.is_lists:
+            self._read_by_columns(room)
+
+    def _read_by_columns(self, room: float) -> None:
+        """Unpack as many columns at a time as there is room for to a file."""
+        whole = self._rows.working_by_columns(self._bins.columns, self._row_bytes)
+        self._together = min(self.bins, max(1, int(self.bins * room / whole)))
+        self.working = whole * self._together // self.bins + WORKING
+        self._unpacked = Unpacked(self.name, self.bins, self.dtype, self._band_of, self._pieces)
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
         """The rows: lists as they lie in memory where one batch has them all, else copied together."""
         with _readable(self.name, start, stop):
-            batches = self._rows.batches(start, stop, self._bins.columns, self.bins * self.dtype.itemsize)
-            return self._lists(batches, start, stop) if self._bins.is_lists else self._numbers(batches, start, stop)
+            if self._unpacked is not None:
+                return self._unpacked.read(start, stop)
+            if not self._bins.is_lists:
+                return self._numbers(start, stop)
+            return self._lists(self._rows.batches(start, stop, self._bins.columns, self._row_bytes), start, stop)
 
     def _lists(self, batches: Iterator[Any], start: int, stop: int) -> npt.NDArray[Any]:
         out, done = np.empty((0, self.bins), self.dtype), 0
         for batch in batches:
             column = batch.column(self._bins.columns[0])
             rows = values.lists_to_rows(self._pa, column, self.bins, self.dtype, self.name, start + done)
-            if len(rows) == stop - start:
+            if len(rows) == stop - start and not self._rows.keeps_batches:
                 return in_memory(rows)
             if done == 0:
                 out = np.empty((stop - start, self.bins), self.dtype)
@@ -117,14 +81,35 @@ class ArrowSource:
             done += len(rows)
         return out
 
-    def _numbers(self, batches: Iterator[Any], start: int, stop: int) -> npt.NDArray[Any]:
+    def _numbers(self, start: int, stop: int) -> npt.NDArray[Any]:
         columns = np.empty((self.bins, stop - start), self.dtype)  # which the kernels read as well as rows
-        done = 0
-        for batch in batches:
-            for out, name in zip(columns[:, done : done + batch.num_rows], self._bins.columns, strict=True):
-                values.numbers_to(self._pa, out, batch.column(name), f"{self._path}, column {name!r}", start + done)
-            done += batch.num_rows
+        for first, row, batch in self._batches(start, stop):
+            self._copy(batch, row, columns[first : first + batch.num_columns, row - start :][:, : batch.num_rows])
         return columns.T
+
+    def _batches(self, start: int, stop: int) -> Iterator[tuple[int, int, Any]]:
+        """Rows start to stop in batches of some columns each, with the first of these and the first row."""
+        for first in range(0, self.bins, self._together):
+            names, row = self._bins.columns[first : first + self._together], start
+            for batch in self._rows.batches(start, stop, names, len(names) * self.dtype.itemsize):
+                yield first, row, batch.select(names)
+                row += batch.num_rows
+            if self._unpacked is not None:  # pyarrow keeps what it used for one group of columns for the next
+                self._pa.default_memory_pool().release_unused()
+
+    def _copy(self, batch: Any, row: int, columns: npt.NDArray[Any]) -> None:
+        for out, name, column in zip(columns, batch.schema.names, batch.columns, strict=True):
+            values.numbers_to(self._pa, out, column, f"{self._path}, column {name!r}", row)
+
+    def _band_of(self, row: int) -> Band:
+        start, stop = self._rows.band_of(row)
+        return Band(start, stop, (stop - start,))
+
+    def _pieces(self, band: Band) -> Iterator[Piece]:
+        for first, row, batch in self._batches(band.start, band.stop):
+            columns = np.empty((batch.num_columns, batch.num_rows), self.dtype)
+            self._copy(batch, row, columns)
+            yield Piece((row - band.start, first), columns.T)
 
     def _count_bins(self) -> int:
         column = self._bins.columns[0]
@@ -141,11 +126,13 @@ class ArrowSource:
 
     def identity(self) -> dict[str, str | int]:
         """The file as it is now."""
-        return stamp(self._path) | {"array": self.name, **described(self)}
+        return stamp(self._absolute) | {"array": self.name, **described(self)}
 
     def close(self) -> None:
         """Close the file."""
         self._rows.close()
+        if self._unpacked is not None:
+            self._unpacked.close()
         if self.ids is not None:
             self.ids.close()
 

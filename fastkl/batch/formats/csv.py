@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from fastkl._progress import Progress
 from fastkl.batch._protocols import SourceError
+from fastkl.batch.formats._checks import Reading
 from fastkl.batch.formats._mapped import MappedSource, NumberFile
 from fastkl.batch.formats._text_ids import TextIds
 
@@ -30,34 +31,34 @@ class Contents:
     labels: list[str] | None  # those of the columns, where a header names them
 
 
-def open_csv(path: Path, name: str | None, ids: str | None, show_progress: bool) -> MappedSource:
+def open_csv(path: Path, name: str | None, ids: str | None, how: Reading) -> MappedSource:
     """The numbers of a CSV file, and the names of its rows where a column, `ids`, has them."""
     names = None if ids is None else TextIds(ids)
     try:
-        return MappedSource(open_numbers_csv(path, show_progress, names), names)
+        return MappedSource(open_numbers_csv(path, how, names), names)
     except BaseException:
         if names is not None:
             names.close()
         raise
 
 
-def open_numbers_csv(path: Path, show_progress: bool, ids: TextIds | None = None) -> NumberFile:
+def open_numbers_csv(path: Path, how: Reading, ids: TextIds | None = None) -> NumberFile:
     """The numbers of a CSV file; the column that `ids` is called after is none of them, but appended to it."""
-    file, contents = csv_to_doubles(path, show_progress, ids)
+    file, contents = csv_to_doubles(path, how, ids)
     dtype = np.dtype(np.float64)
     return NumberFile(path, file, dtype, contents.shape, first_line=contents.first_line, labels=contents.labels)
 
 
-def csv_to_doubles(path: Path, show_progress: bool, ids: TextIds | None) -> tuple[BinaryIO, Contents]:
+def csv_to_doubles(path: Path, how: Reading, ids: TextIds | None) -> tuple[BinaryIO, Contents]:
     """What a CSV file holds: its numbers as a nameless temporary file of doubles, and what they are."""
     scratch = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - the caller keeps it open
     try:
         # Bytes that aren't text are shown as \xNN in the message that names their line.
         with (
             open(path, encoding="utf-8-sig", errors="backslashreplace") as text,
-            Progress(f"reading {path.name}", path.stat().st_size, show_progress) as progress,
+            Progress(f"reading {path.name}", path.stat().st_size, how.show_progress) as progress,
         ):
-            contents = _copy_numbers(path, text, scratch, progress, ids)
+            contents = _copy_numbers(path, text, scratch, progress, how.header, ids)
         scratch.flush()
         return scratch, contents
     except BaseException:
@@ -65,13 +66,16 @@ def csv_to_doubles(path: Path, show_progress: bool, ids: TextIds | None) -> tupl
         raise
 
 
-def _copy_numbers(path: Path, text: TextIO, scratch: BinaryIO, progress: Progress, ids: TextIds | None) -> Contents:
+def _copy_numbers(
+    path: Path, text: TextIO, scratch: BinaryIO, progress: Progress, header: bool | None, ids: TextIds | None
+) -> Contents:
     lines = _lines_to_last_number(path, text)
     first = next(lines, None)
     if first is None:
         raise SourceError(f"{path} holds no numbers")
     fields = first.split(",")
-    labels = None if any(map(_is_number, fields)) else _labels(path, first)
+    has_header = header if header is not None else not any(map(_is_number, fields))
+    labels = _labels(path, first) if has_header else None
     first_line = number = 1 if labels is None else 2
     width, id_field = len(fields), None
     if ids is not None:
@@ -93,8 +97,8 @@ def _copy_numbers(path: Path, text: TextIO, scratch: BinaryIO, progress: Progres
 
 def _id_field(path: Path, labels: list[str] | None, name: str) -> int:
     if labels is None or name not in labels:
-        found = "has no header" if labels is None else f"has {', '.join(map(repr, labels[:20]))}"
-        raise SourceError(f"{path}: no column is called {name!r}, as the ids are; its first line {found}")
+        has = ", ".join(map(repr, labels[:20])) if labels else "no header (if it is one, say so: --header, header=True)"
+        raise SourceError(f"{path}: no column is called {name!r}, as the ids are; its first line has {has}")
     if len(labels) == 1:
         raise SourceError(f"{path} has no column beside {name!r}")
     return labels.index(name)
@@ -156,17 +160,19 @@ def _numbers(
     except ValueError:
         pass
     for number, line in enumerate(lines, first_number):
-        _check_line(f"{path}, line {number}", line, width, id_field)
+        hint = " (if this line is a header, say so: --header, header=True)" if number == 1 else ""
+        _check_line(f"{path}, line {number}", line, width, id_field, hint)
     raise AssertionError("lines that are all right one by one are so together")
 
 
-def _check_line(place: str, line: str, width: int, id_field: int | None) -> None:
+def _check_line(place: str, line: str, width: int, id_field: int | None, hint: str) -> None:
     _check_text(place, line)
     fields = line.split(",")
     for column, field in enumerate(fields, 1):
         if not _is_number(field):
             column += id_field is not None and column > id_field
-            raise SourceError(f"{place}: field {column} is {field.strip()!r}, not a number")
+            found = f"is {field.strip()!r}, not a number" if field.strip() else "is empty, a number is wanted"
+            raise SourceError(f"{place}: field {column} {found}{hint}")
     if len(fields) != width:
         beside = "" if id_field is None else " beside the ids"
         raise SourceError(f"{place} has {len(fields)} numbers{beside}, line 1 has {width} fields{beside}")

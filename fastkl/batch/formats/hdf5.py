@@ -6,25 +6,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastkl.batch._protocols import Ids, SourceError
+from fastkl.batch._protocols import SourceError
 from fastkl.batch.formats._checks import (
     Arrays,
+    Reading,
     check_exists,
     check_histograms,
     check_ids,
     extra,
-    gather,
-    indexed,
     one_of,
     rows_of,
-    stamp,
 )
-from fastkl.batch.formats._mapped import MappedSource, NumberFile, described
+from fastkl.batch.formats._chunked import ChunkedSource
+from fastkl.batch.formats._mapped import MappedSource, NumberFile
 
 _CACHE_BYTES = 32 << 20  # of chunks that several reads share
 
 
-def open_hdf5(path: Path, name: str | None, ids: str | None, show_progress: bool) -> "MappedSource | Hdf5Source":
+def open_hdf5(path: Path, name: str | None, ids: str | None, how: Reading) -> MappedSource | ChunkedSource:
     """The dataset of that name, "/group/dataset", or the only one."""
     file = _open_file(path)
     try:
@@ -38,7 +37,8 @@ def open_hdf5(path: Path, name: str | None, ids: str | None, show_progress: bool
                 raw = open(path, "rb")  # noqa: SIM115 - the source keeps it open
                 file.close()
                 return MappedSource(NumberFile(path, raw, *arrays[key], offset=offset, name=key), names)
-            return Hdf5Source(path, key, datasets[key], names)
+            chunks = datasets[key].chunks or (1,) * datasets[key].ndim
+            return ChunkedSource(path, f"{path}:{key}", datasets[key], chunks, names, how.room, file.close)
         except BaseException:
             if names is not None:
                 names.close()
@@ -98,39 +98,6 @@ def _place_in_file(file: Any, dataset: Any) -> int | None:
         and file.driver in ("sec2", "windows")
     )
     return int(offset) if is_plain and offset is not None else None
-
-
-class Hdf5Source:
-    """A `Source` of the rows of a dataset."""
-
-    def __init__(self, path: Path, key: str, dataset: Any, ids: Ids | None) -> None:
-        self.name, self.ids, self.bin_labels = f"{path}:{key}", ids, None
-        self._path, self._dataset = path, dataset
-        self.dtype, self.shape = dataset.dtype, dataset.shape[:-1]
-        self.rows, self.bins = rows_of(dataset.shape), dataset.shape[-1]
-        self.chunk = dataset.chunks[-2] if dataset.chunks and self.shape else 1
-
-    def read(self, start: int, stop: int) -> npt.NDArray[Any]:
-        """The rows, unpacked."""
-        try:
-            return gather(self._dataset, start, stop, self.dtype)
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
-            raise SourceError(f"{self.name}, rows {start} to {stop - 1}: {error}") from None
-
-    def place(self, row: int) -> str:
-        """The row by its index."""
-        return indexed(self.name, self.shape, row)
-
-    def identity(self) -> dict[str, str | int]:
-        """The file as it is now."""
-        return stamp(self._path) | {"array": self.name, **described(self)}
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._dataset:
-            self._dataset.file.close()
-        if self.ids is not None:
-            self.ids.close()
 
 
 def _open_ids(path: Path, ids: str | None, arrays: Arrays, rows: int) -> "_DatasetIds | None":

@@ -9,13 +9,13 @@ from typing import Any, BinaryIO, Literal, cast
 import numpy as np
 
 from fastkl.batch._protocols import SourceError
-from fastkl.batch.formats._checks import check_histograms
+from fastkl.batch.formats._checks import Reading, check_histograms
 from fastkl.batch.formats._mapped import MappedSource, NumberFile
 
 Header = tuple[np.dtype[Any], tuple[int, ...], Literal["C", "F"]]
 
 
-def open_npy(path: Path, name: str | None, ids: str | None, show_progress: bool) -> MappedSource:
+def open_npy(path: Path, name: str | None, ids: str | None, how: Reading) -> MappedSource:
     """The array of a .npy file."""
     if ids is not None:
         raise SourceError(f"{path} holds one array and no ids {ids!r}")

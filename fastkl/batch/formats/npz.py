@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastkl.batch._protocols import SourceError
-from fastkl.batch.formats._checks import check_histograms, check_ids, one_of, rows_of
+from fastkl.batch.formats._checks import Reading, check_histograms, check_ids, one_of, rows_of
 from fastkl.batch.formats._mapped import MappedSource, NumberFile
 from fastkl.batch.formats.npy import array_at, read_header
 
@@ -25,7 +25,7 @@ _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _COPY_BYTES = 1 << 20
 
 
-def open_npz(path: Path, name: str | None, ids: str | None, show_progress: bool) -> MappedSource:
+def open_npz(path: Path, name: str | None, ids: str | None, how: Reading) -> MappedSource:
     """The array of that name in a .npz file, or its only one."""
     with _open_zip(path) as archive:
         members = {_key(info.filename): info for info in archive.infolist() if info.filename.endswith(".npy")}

@@ -6,22 +6,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastkl.batch._protocols import Ids, SourceError
-from fastkl.batch.formats._checks import (
-    check_exists,
-    check_histograms,
-    check_ids,
-    extra,
-    gather,
-    indexed,
-    one_of,
-    rows_of,
-    stamp,
-)
-from fastkl.batch.formats._mapped import described
+from fastkl.batch._protocols import SourceError
+from fastkl.batch.formats._checks import Reading, check_exists, check_histograms, check_ids, extra, one_of, rows_of
+from fastkl.batch.formats._chunked import ChunkedSource, said
 
 
-def open_zarr(path: Path, name: str | None, ids: str | None, show_progress: bool) -> "ZarrSource":
+def open_zarr(path: Path, name: str | None, ids: str | None, how: Reading) -> ChunkedSource:
     """The array of that name in a store, or its only one, or the store itself where that is an array."""
     found, ids = _arrays(path), None if ids is None else ids.strip("/")
     arrays = {key: (_dtype(array), array.shape) for key, array in found.items()}
@@ -33,7 +23,8 @@ def open_zarr(path: Path, name: str | None, ids: str | None, show_progress: bool
         ids = one_of(str(path), arrays, ids)
         check_ids(str(path), ids, arrays, rows_of(arrays[key][1]))
         names = _ArrayIds(ids, found[ids])
-    return ZarrSource(path, place, found[key], names)
+    # Nothing is open between reads.
+    return ChunkedSource(path, place, found[key], found[key].chunks, names, how.room, close=lambda: None)
 
 
 def _arrays(path: Path) -> dict[str, Any]:
@@ -41,51 +32,17 @@ def _arrays(path: Path) -> dict[str, Any]:
     zarr = extra("zarr", "zarr", "zarr", path.suffix)
     check_exists(path)
     try:
-        found = zarr.open(path, mode="r")
+        found = zarr.open(path.absolute(), mode="r")
         if isinstance(found, zarr.Array):
             return {"": found}
         return {key: item for key, item in sorted(found.members(max_depth=None)) if isinstance(item, zarr.Array)}
     except Exception as error:  # zarr's own, KeyError and TypeError of damaged metadata, JSONDecodeError ...
-        raise SourceError(f"{path} can't be read as zarr: {_said(error)}") from None
+        raise SourceError(f"{path} can't be read as zarr: {said(error)}") from None
 
 
 def _dtype(array: Any) -> np.dtype[Any]:
     dtype: np.dtype[Any] = np.dtype(array.dtype)
     return dtype
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
-
-
-class ZarrSource:
-    """A `Source` of the rows of an array."""
-
-    def __init__(self, path: Path, name: str, array: Any, ids: Ids | None) -> None:
-        self.name, self.ids, self.bin_labels = name, ids, None
-        self._path, self._array = path, array
-        self.dtype, self.shape = _dtype(array), tuple(array.shape[:-1])
-        self.rows, self.bins = rows_of(array.shape), array.shape[-1]
-        stored = array.shards or array.chunks
-        self.chunk = max(1, stored[-2]) if self.shape else 1
-
-    def read(self, start: int, stop: int) -> npt.NDArray[Any]:
-        """The rows, unpacked."""
-        try:
-            return gather(self._array, start, stop, self.dtype)
-        except Exception as error:  # of a codec, of the store: whatever a damaged chunk leads to
-            raise SourceError(f"{self.name}, rows {start} to {stop - 1}: {_said(error)}") from None
-
-    def place(self, row: int) -> str:
-        """The row by its index."""
-        return indexed(self.name, self.shape, row)
-
-    def identity(self) -> dict[str, str | int]:
-        """The folder as it is now: how many files, how large in all, and when one was last written."""
-        return stamp(self._path) | {"array": self.name, **described(self)}
-
-    def close(self) -> None:
-        """Nothing is open between reads."""
 
 
 class _ArrayIds:
@@ -99,8 +56,8 @@ class _ArrayIds:
         """The names of rows start to stop."""
         try:
             return np.asarray(self._array[start:stop]).astype(self.dtype)
-        except Exception as error:  # see above
-            raise SourceError(f"{self.name}, rows {start} to {stop - 1}: {_said(error)}") from None
+        except Exception as error:  # of a codec, of the store: whatever a damaged chunk leads to
+            raise SourceError(f"{self.name}, rows {start} to {stop - 1}: {said(error)}") from None
 
     def close(self) -> None:
         """Nothing is open between reads."""
