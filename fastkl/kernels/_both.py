@@ -4,20 +4,22 @@ import numpy as np
 
 from fastkl.kernels._jit import entry, inline
 from fastkl.kernels._lanes import scan
-from fastkl.kernels._logratio import odd_bits
+from fastkl.kernels._logratio import highest_pattern, pattern
 from fastkl.kernels._memory import keep, view
 from fastkl.kernels._piece import (
     CHUNK,
     ask_for,
+    higher,
     is_moderate,
     job_of,
     memory_for,
+    odd_bins,
     open_block,
     read_piece,
     scratch_in,
     weigh,
 )
-from fastkl.kernels._terms import kl_term, reverse_kl_term
+from fastkl.kernels._terms import KL, kl_term, reverse_kl_term
 
 
 @entry
@@ -44,7 +46,7 @@ def both_rows(zero, p, q, w, shape, n, start, stop, normalize, pseudocount, fact
 def _measure(job, scratch, block_row, row):
     # (unit of the sums, sum of the forward terms, sum of the reverse terms, odd).
     one = type(job.zero)(1.0)
-    x, y, w, p_total, q_total, odd, p_ahead, q_ahead = read_piece(job, scratch, block_row, row, 0, False)
+    x, y, w, p_total, q_total, odd, p_ahead, q_ahead = read_piece(job, scratch, block_row, row, 0, True)
     t, u = view(scratch.terms, len(x), type(job.zero)), view(scratch.a, len(x), type(job.zero))
     unit, b = one, one
     if job.normalize:
@@ -53,16 +55,18 @@ def _measure(job, scratch, block_row, row):
         unit, b = p_total, p_total / q_total
         if not is_moderate(b):
             return one, one, one, np.int64(1)
-    odd |= _fill_ahead(t, u, x, y, b, job.normalize, p_ahead, q_ahead)
+    seen = _fill_ahead(t, u, x, y, b, job.normalize, p_ahead, q_ahead)
     weigh(t, w, t)
     weigh(u, w, u)
-    return unit, scan(t)[0], scan(u)[0], odd
+    there, back, is_plain = scan(t)[0], scan(u)[0], len(w) == 0
+    odd |= odd_bins(KL(), seen, there, x, y, is_plain) | odd_bins(KL(), seen, back, x, y, is_plain)
+    return unit, there, back, odd
 
 
 @inline
 def _fill_ahead(t, u, x, y, b, is_checked, x_ahead, y_ahead):
-    # Returns whether some bins are odd, of those that have not been checked.
-    chunk, odd = CHUNK // t.itemsize, np.int64(0)
+    # Returns what `odd_bins` wants, of bins that have not been checked.
+    chunk, seen = CHUNK // t.itemsize, np.int64(0)
     for start in range(0, len(t), chunk):
         stop = min(start + chunk, len(t))
         ask_for(x_ahead, y_ahead, start * t.itemsize, stop * t.itemsize)
@@ -70,8 +74,8 @@ def _fill_ahead(t, u, x, y, b, is_checked, x_ahead, y_ahead):
         if is_checked:
             _fill(t[part], u[part], x[part], y[part], b)
         else:
-            odd |= _fill_and_check(t[part], u[part], x[part], y[part])
-    return odd
+            seen |= _fill_and_check(t[part], u[part], x[part], y[part])
+    return seen
 
 
 @inline
@@ -83,9 +87,10 @@ def _fill(t, u, x, y, b):
 
 @inline
 def _fill_and_check(t, u, x, y):
-    seen = odd_bits(t.dtype.type(1))
+    one = t.dtype.type(1)
+    highest = pattern(one)
     for i in range(len(t)):
-        seen = type(seen)(seen | odd_bits(x[i]) | odd_bits(y[i]))
+        highest = higher(higher(highest, pattern(x[i])), pattern(y[i]))
         t[i] = kl_term(x[i], y[i])
         u[i] = reverse_kl_term(x[i], y[i])
-    return np.int64(seen)
+    return np.int64(highest > highest_pattern(one))

@@ -370,13 +370,14 @@ def _fill_and_find_highest(kind, t, x, y, one):
     # One operation a bin; to see bins that are too small would take two more, 12 % of the time.
     highest = pattern(one)
     for i in range(len(t)):
-        highest = _higher(_higher(highest, pattern(x[i])), pattern(y[i]))
+        highest = higher(higher(highest, pattern(x[i])), pattern(y[i]))
         t[i] = bin_term(kind, x[i], y[i], one, one)
     return np.int64(highest > highest_pattern(one))
 
 
 @inline
-def _higher(highest, other):
+def higher(highest: Any, other: Any) -> Any:
+    """The higher of two patterns."""
     return other if other > highest else highest
 
 

@@ -107,8 +107,7 @@ def reverse_kl_term(x: Any, y: Any) -> Any:
     z = s * s
     far = (a - b) - b * (k_log2 + log_of_aligned(a, aligned))
     g = s * (d - (b * z) * artanh_tail(z)) if k_log2 == 0 else far
-    g = g if is_positive(x) else constants(x)[3]
-    return g if is_positive(y) else x
+    return constants(x)[3] if (not is_positive(x)) & (y > 0) else g
 
 
 @term
