@@ -2,36 +2,41 @@
 
 from fastkl._threads import available_cpus
 from fastkl.bench import data
-from fastkl.bench.pairs import CDIST_CALLABLE, FASTKL_PAIRS, PRODUCT, PairsCase
-from fastkl.bench.peers import same
+from fastkl.bench.jobs import PAIRS
+from fastkl.bench.pairs import PairsCase
 
-from .contest import Contest as _Contest
+from .contest import _Contest, contestant_of
 
-_WAYS = {"fastkl": FASTKL_PAIRS, "bare product": PRODUCT}
-_WITH_SCIPY = _WAYS | {"scipy": CDIST_CALLABLE.on("all of it", same)}
+_JOBS = {job.name: job for job in PAIRS}
+_LIBRARIES = ["fastkl", "bare product", "scipy"]
+_MOST_OF_SCIPY = 1 << 16  # pairs, of which its callable takes some microseconds each
 
 
 class Pairs(_Contest):
     """KL divergences of all pairs of normalised histograms."""
 
-    params = ([200, 2_000], [32, 256], ["float64", "float32"], list(_WITH_SCIPY))
+    params = ([200, 2_000], [32, 256], ["float64", "float32"], _LIBRARIES)
     param_names = ("rows", "bins", "dtype", "library")
 
     def setup(self, rows, bins, dtype, library):
         """Make the data, and compile for this type."""
-        if library == "scipy" and rows > 200:
-            raise NotImplementedError  # it takes half a minute
-        case = PairsCase(*data.two_positive(rows, bins, dtype), available_cpus(), normalize=True)
-        self.enter(_WITH_SCIPY[library], case)
+        if library == "scipy" and rows**2 > _MOST_OF_SCIPY:
+            raise NotImplementedError  # how asv spells a skip
+        options = {"threads": available_cpus(), "normalize": True}
+        peer = contestant_of(_JOBS["pairs"], library)
+        self.enter(peer, lambda: PairsCase(*data.two_positive(rows, bins, dtype), **options))
 
 
 class Nearest(_Contest):
     """The 10 nearest of ten times as many rows."""
 
-    params = ([100, 1_000], ["float64", "float32"], list(_WAYS))
-    param_names = ("rows", "dtype", "way")
+    params = ([50, 1_000], [32, 256], ["float64", "float32"], _LIBRARIES)
+    param_names = ("rows", "bins", "dtype", "library")
 
-    def setup(self, rows, dtype, way):
+    def setup(self, rows, bins, dtype, library):
         """Make the data, and compile for this type."""
-        case = PairsCase(*data.queries_and_base(rows, 256, dtype), available_cpus(), normalize=True, k=10)
-        self.enter(_WAYS[way], case)
+        if library == "scipy" and 10 * rows**2 > _MOST_OF_SCIPY:
+            raise NotImplementedError
+        options = {"threads": available_cpus(), "normalize": True, "k": 10}
+        peer = contestant_of(_JOBS["nearest"], library)
+        self.enter(peer, lambda: PairsCase(*data.queries_and_base(rows, bins, dtype), **options))

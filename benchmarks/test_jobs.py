@@ -1,6 +1,11 @@
 """The jobs of `fastkl bench` under pytest-benchmark, one group a job, every library's answers checked.
 
-``pytest benchmarks --benchmark-enable`` runs them on FASTKL_BENCH_SCALE (default 0.1) of their full size.
+``pytest benchmarks --benchmark-enable`` runs them on FASTKL_BENCH_SCALE (default 0.1) of their full size; with ``-k``
+some of them. Figures are kept and compared so::
+
+    pytest benchmarks --benchmark-enable -k float32 --benchmark-json=before.json
+    pytest benchmarks --benchmark-enable -k float32 --benchmark-json=after.json
+    pytest-benchmark compare before.json after.json --group-by=fullname --columns=median,iqr,rounds
 """
 
 import os
@@ -37,8 +42,8 @@ def _changed(case, change):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("job", "peer"), _CONTESTS)
 def test_jobs(benchmark, job, peer):
-    case, truth = _changed(_case_of(job), peer.change)
     try:
+        case, truth = _changed(_case_of(job), peer.change)
         call = peer.bind(case)
     except (ImportError, Unsuitable) as reason:
         pytest.skip(str(reason))

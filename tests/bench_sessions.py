@@ -41,6 +41,25 @@ def session(*jobs: Result) -> dict[str, Any]:
     }
 
 
+def curve(threads: int = 2) -> Result:
+    """A job over threads, on which the floor reads ever faster and fastkl comes nearer to it."""
+    numbers = [1 << k for k in range(threads.bit_length())]
+    rows = []
+    for number in numbers:
+        for who, time in (("read floor", 0.8 / number), ("fastkl", 1.6 / number**1.2)):
+            rows.append(row(f"{who}, {number} thread{'s' * (number > 1)}", time))
+            rows[-1].at = number
+    result = job("threads-float64", rows)
+    result.curve = {
+        "variable": "threads",
+        "unit": "GB/s",
+        "per_item": 16,
+        "marks": [{"at": 2, "label": "a thread on each core"}] if threads > 2 else [],
+        "notes": ["Memory gives much.", "fastkl <waits> for it."],
+    }
+    return result
+
+
 def sample() -> dict[str, Any]:
     """Bars, a call, something that was not measured, sizes, and a job that has figures alone."""
     contestants = [

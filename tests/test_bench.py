@@ -1,6 +1,5 @@
-"""`fastkl bench`, its jobs and contestants, and the asv suites: they run and say the truth. Times are not judged."""
+"""`fastkl bench`, its jobs and contestants: they run and say the truth. Times are not judged."""
 
-import importlib
 import io
 import json
 import math
@@ -8,10 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +22,9 @@ from fastkl.bench.machine import Others, free_memory
 from fastkl.bench.pairs import PairsCase
 from fastkl.bench.peers import KL, Unsuitable
 from fastkl.bench.rounds import Runner, paired_ratio, play
+from fastkl.bench.tables import SCIPY_TABLE, TABLE
 from fastkl.bench.truth import Truth, extended_divergence, has_extended_precision
 from fastkl.cli import main
-
-ROOT = Path(__file__).parents[1]
 
 # Libraries that fastkl is compared with warn of each other, and jax's threads of forks.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -38,7 +34,8 @@ pytestmark = pytest.mark.filterwarnings("default")
 def session(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
     """The printed table and the JSON of all jobs, on as little data and time as there can be."""
     figures = tmp_path_factory.mktemp("bench") / "figures.json"
-    with redirect_stdout(io.StringIO()) as printed:
+    with redirect_stdout(io.StringIO()) as printed, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rounds, "_FEWEST_ROUNDS", 1)
         assert main(["bench", "--scale", "5e-4", "--seconds", "1e-4", "--json", str(figures)]) == 0
     return printed.getvalue(), json.loads(figures.read_text())
 
@@ -89,6 +86,7 @@ def test_the_other_suites_run(
 ) -> None:
     figures = tmp_path / "figures.json"
     monkeypatch.setattr(rounds, "_prepare", lambda threads: None)  # which waits for quiet
+    monkeypatch.setattr(rounds, "_FEWEST_ROUNDS", 1)
     assert main(["bench", "--suite", suite, "--scale", scale, "--seconds", "1e-4", "--json", str(figures)]) == 0
     text, stored = capsys.readouterr().out, json.loads(figures.read_text())
     assert [job["name"] for job in stored["jobs"]] == [job.name for job in jobs.SUITES[suite]]
@@ -96,13 +94,12 @@ def test_the_other_suites_run(
         section = text.split(f"\n{job.name}: ")[1].split("\n\n")[0]
         for target in job.targets:
             assert f"-> {target.figure}" in section
-    peers = {peer.name: peer for job in jobs.SUITES[suite] for peer in job.peers}
-    for job in stored["jobs"]:
-        for line in job["lines"]:
-            assert "failed" not in line["note"], (job["name"], line)
+    for job, result in zip(jobs.SUITES[suite], stored["jobs"], strict=True):
+        peers = {peer.name: peer for peer in job.peers}
+        for line in result["lines"]:
+            assert "failed" not in line["note"], (job.name, line)
             if line["error"] is not None:
-                single = job["dtype"] == "float32"
-                assert line["error"] < peers[line["name"]].rtol[single], (job["name"], line["name"])
+                assert line["error"] < peers[line["name"]].rtol[job.dtype == "float32"], (job.name, line["name"])
     if suite == "divergences":  # all pairs are as exact as they are asked to be
         assert_fastkl_is_exact(stored)
 
@@ -261,7 +258,7 @@ def test_absent_extras_cost_their_lines_alone_and_no_folder_is_left(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert main(["bench", "--suite", "volume", "--jobs", "volume-[pzd]*", "--scale", "1e-4", "--seconds", "1e-4"]) == 0
     text = capsys.readouterr().out
-    assert text.count("not installed") == 5  # both formats, both of dask in memory, the workers
+    assert text.count("not installed") == 7  # both formats, all four of dask in memory, the workers
     assert text.count("not measured (at least") == 2
     assert list(tmp_path.iterdir()) == []
 
@@ -295,6 +292,45 @@ def test_every_contestant_does_the_job_that_is_asked(name: str, peer: Any) -> No
         pytest.skip(str(reason))
     error = Truth(case).error_of(call())
     assert error is None or error < peer.rtol[case.q.dtype == np.float32]
+
+
+# Who does nothing but a part of the job, or what there must be of it.
+YARDSTICKS = ("read floor", "bare product", "two bare products", "in memory", "reading alone")
+LIBRARIES = ("scipy", "numpy", "numba", "numexpr", "torch", "jax", "numkong", "scikit-learn")
+TIMED = {job.name: job for suite in jobs.SUITES.values() for job in suite if job.measured == "time" and job.peers}
+
+
+@pytest.mark.parametrize("name", TIMED)
+def test_scipy_and_two_further_libraries_have_a_line_in_each_job(name: str) -> None:
+    others = [peer for peer in TIMED[name].peers if not peer.name.startswith(("fastkl", *YARDSTICKS))]
+    found = {library for library in LIBRARIES for peer in others if library in f"{peer.name} {peer.package}"}
+    assert "scipy" in found
+    assert len(found) >= 3
+
+
+def test_a_library_that_has_nothing_for_a_job_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(rounds, "_prepare", lambda threads: None)  # which waits for quiet
+    words = ["--suite", "divergences", "--jobs", "renyi", "--scale", "1e-4", "--seconds", "1e-4"]
+    assert main(["bench", *words]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  scipy ")]
+    assert line.endswith("(has no divergence of powers)")
+
+
+@pytest.mark.parametrize("family", ["norm", "gamma", "t"])
+def test_tables_of_other_libraries_have_the_masses_of_scipy_stats(family: str) -> None:
+    job = next(job for job in jobs.FITS if job.name == f"fits-table-{family}")
+    whole = job.case(threads=2)
+    case = replace(whole, every=64)
+    (of_scipy,) = [peer.bind(case)() for peer in job.peers if peer is SCIPY_TABLE]
+    assert of_scipy.shape == (128, 256)
+    for peer in TABLE:
+        try:
+            found = np.asarray(peer.bind(case)())
+        except (ImportError, Unsuitable):
+            continue
+        assert np.allclose(found, of_scipy, rtol=0, atol=1e-9), peer.name  # torch has ten digits of the gamma one
 
 
 @pytest.mark.parametrize("normalize", [True, False])
@@ -378,103 +414,3 @@ def test_missed_targets_are_said_so() -> None:
     figure = {"name": "a / b", "value": 0.5, "bound": 0.75, "aim": 0.9, "at_most": False, "at_best": 0.6}
     result = {"name": "job", "figures": [figure, figure | {"value": 0.8}, figure | {"at_most": True}]}
     assert report.missed([result]) == ["job: a / b 0.50, 0.60 at best (at least 0.75, aim 0.9)"]
-
-
-# What runs a suite in a new process, as asv does, and counts what Numba compiles or loads: in setup, and when timed.
-_COUNT_COMPILATIONS = """
-import importlib, json, sys
-from numba.core.dispatcher import Dispatcher
-compile, count = Dispatcher.compile, 0
-def counted(*args):
-    global count
-    count += 1
-    return compile(*args)
-Dispatcher.compile = counted
-module, suite, cold, params = json.loads(sys.argv[1])
-from benchmarks.contest import Contest
-if cold:
-    Contest.enter = lambda self, peer, case: setattr(self, "call", peer.bind(case))
-found = []
-for values in params:
-    benchmark, count = getattr(importlib.import_module(module), suite)(), 0
-    benchmark.setup(*values)
-    in_setup, count = count, 0
-    benchmark.time_call(*values)
-    found.append([in_setup, count])
-print(json.dumps(found))
-"""
-
-
-def _asv_suites() -> Iterator[tuple[Any, list[str], list[tuple[Any, ...]]]]:
-    """Each suite with its methods and a few parameters: all jobs and libraries, the first of each other."""
-    sys.path.insert(0, str(ROOT))
-    modules = [importlib.import_module(f"benchmarks.{name}") for name in ("rows", "pairs", "table", "startup")]
-    sys.path.remove(str(ROOT))
-    for module in modules:
-        for name, suite in vars(module).items():
-            if name.startswith("_") or not isinstance(suite, type) or suite.__module__ != module.__name__:
-                continue
-            params = getattr(suite, "params", ())
-            axes = params if params and isinstance(params[0], list) else [list(params)] if params else []
-            few = [axis if "fastkl" in axis else axis[:1] for axis in axes]
-            if getattr(suite, "param_names", ())[:1] == ("job",) and len(axes) > 1:
-                few[0] = axes[0]
-            kinds = ("time_", "timeraw_", "track_", "peakmem_")
-            yield suite, [name for name in dir(suite) if name.startswith(kinds)], list(product(*few))
-
-
-def _asv_benchmarks() -> Iterator[Any]:
-    for suite, methods, params in _asv_suites():
-        module = suite.__module__.removeprefix("benchmarks.")
-        for values in params:
-            yield pytest.param(suite, methods, values, id="-".join([module, suite.__name__, *map(str, values)]))
-
-
-@pytest.mark.parametrize(("suite", "methods", "values"), list(_asv_benchmarks()))
-def test_asv_benchmarks_run(
-    suite: Any, methods: list[str], values: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if suite.__module__ == "benchmarks.startup":
-        monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # for new processes: compiling there takes seconds
-    benchmark = suite()
-    if hasattr(benchmark, "setup"):
-        try:
-            benchmark.setup(*values)
-        except NotImplementedError as reason:
-            pytest.skip(str(reason))
-    for method in methods:
-        result = getattr(benchmark, method)(*values)
-        if method.startswith("timeraw"):
-            statement, setup = result if isinstance(result, tuple) else (result, "")
-            exec(compile(f"{setup}\n{statement}", method, "exec"), {})
-        if method.startswith("track"):
-            assert math.isfinite(result)
-    if hasattr(benchmark, "teardown"):
-        benchmark.teardown(*values)
-
-
-def _compilations(suite: Any, params: list[tuple[Any, ...]], cold: bool = False) -> list[list[int]]:
-    command = [sys.executable, "-c", _COUNT_COMPILATIONS]
-    words = json.dumps([suite.__module__, suite.__name__, cold, params])
-    done = subprocess.run([*command, words], cwd=ROOT, capture_output=True, text=True, check=True)
-    found: list[list[int]] = json.loads(done.stdout)
-    return found
-
-
-_TIMED = [(suite, params) for suite, methods, params in _asv_suites() if "time_call" in methods]
-
-
-@pytest.mark.parametrize(
-    ("suite", "params"), _TIMED, ids=[f"{suite.__module__}.{suite.__name__}" for suite, _ in _TIMED]
-)
-def test_no_asv_benchmark_times_a_compilation(suite: Any, params: list[tuple[Any, ...]]) -> None:
-    ours = [values for values in params if values[-1] == "fastkl"]
-    found = _compilations(suite, ours)
-    assert sum(in_setup for in_setup, _ in found) > 0
-    assert [timed for _, timed in found] == [0] * len(ours)
-
-
-def test_a_compilation_that_is_timed_would_be_seen() -> None:
-    suite, params = _TIMED[0]
-    ((_, timed),) = _compilations(suite, params[:1], cold=True)
-    assert timed > 0

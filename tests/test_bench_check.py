@@ -198,6 +198,7 @@ def test_every_job_with_a_floor_or_a_product_is_checked() -> None:
     assert {name for name in without if not name.endswith("memory")} == {
         "growth", "sparse", "fits-volume", "fits-refined-reverse", "fits-refined-forward",
         "volume-npy", "volume-parquet", "volume-zarr", "volume-dask", "volume-distributed", "volume-kills",
+        "threads-float64", "threads-float32", "threads-pairs", "sizes", "row-lengths", "row-counts",
     }  # fmt: skip
 
 

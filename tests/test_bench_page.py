@@ -6,17 +6,19 @@ import json
 import math
 import re
 from contextlib import redirect_stdout
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bench_sessions import job, row, sample, session
+from bench_sessions import curve, job, row, sample, session
 from html_tree import Element, read
 
 from fastkl.bench import rounds
 from fastkl.bench.html import write_page
 from fastkl.bench.html.page import STATIC, script_safe
+from fastkl.bench.measure import Figure
 from fastkl.cli import main
 
 # Libraries that fastkl is compared with warn of each other, and jax's threads of forks.
@@ -100,9 +102,92 @@ def test_bars_are_multiples_of_the_floor(measured: tuple[Path, dict[str, Any]]) 
     speeds = [chart for chart in charts(tree(page)) if chart["kind"] == "speed"]
     for chart, of_job in zip(speeds, stored["jobs"], strict=True):
         lines = [line for line in of_job["lines"] if line["median"] is not None]
-        floor = next(line["median"] for line in lines if line["name"] == "read floor")
         assert [bar["name"] for bar in chart["bars"]] == [line["name"] for line in lines]
-        assert [bar["value"] for bar in chart["bars"]] == [line["median"] / floor for line in lines]
+        assert [bar["value"] for bar in chart["bars"]] == [1 / line["floor_ratio"] for line in lines]
+
+
+def test_bar_column_and_sentence_say_the_same(tmp_path: Path) -> None:
+    """Of a contestant that was 1.2 times as slow as the floor by rounds, and by the medians of all rounds faster."""
+    floor, own, product, other = row("read floor", 0.25), row("fastkl", 0.24), row("bare product", 2), row("fastkl", 5)
+    own.floor_ratio, other.scipy_ratio, other.floor_ratio = 1 / 1.2, 1 / 3, None
+    of_pairs = job("pairs", [product, other])
+    of_pairs.reference = "bare product"
+    write_page([session(job("float64", [floor, own]), of_pairs)], tmp_path / "page", force=False)
+    document = tree(tmp_path / "page")
+    assert "fastkl: 0.240 ns per bin, 1.20 times the read floor's time" in document.text
+    assert "fastkl: 5.00 ns per bin, 3.00 times the bare product's time." in document.text
+    shown = charts(document)
+    speeds = [[bar["value"] for bar in chart["bars"]] for chart in shown if chart["kind"] == "speed"]
+    assert speeds == [[1, pytest.approx(1.2)], [1, pytest.approx(3)]]
+    (overview,) = (chart for chart in shown if chart["kind"] == "overview")
+    assert overview["series"][1]["values"] == [pytest.approx(1.2), pytest.approx(3)]
+    assert lines_of_all(document)[1][6].text == "0.833"
+
+
+def test_summary_counts_in_words_and_names_those_that_took_part(tmp_path: Path) -> None:
+    figure = Figure("read floor / fastkl", 0.8, 0.75, None, False)
+    alone = job("float64", [row("fastkl", 1.0), row("jax", None, None, "not installed")], [figure])
+    alone.threads = 1
+    one = session(alone) | {"threads": 1}
+    two = session(alone, job("x", [row("jax", 2.0), row("torch", None)], [figure, replace(figure, value=0.5)]))
+    write_page([one], tmp_path / "one", force=False)
+    write_page([two], tmp_path / "two", force=False)
+    first, second = tree(tmp_path / "one").text, tree(tmp_path / "two").text
+    assert "1 job; contestants: fastkl. Not measured, for the reasons in their notes: jax." in first
+    assert "1 of 1 target of the project was kept." in first
+    assert "A processor (znver5), 1 thread" in first
+    assert "2 CPUs, 1 thread used at most" in first
+    assert "1 threads" not in first
+    assert "2 jobs; contestants: fastkl, jax. Not measured, for the reasons in their notes: torch." in second
+    assert "2 of 3 targets of the project were kept." in second
+
+
+def test_a_curve_has_a_chart_what_it_shows_and_a_table(tmp_path: Path) -> None:
+    points = curve()
+    write_page([session(job("float64", [row("fastkl", 1.0)]), points)], tmp_path / "page", force=False)
+    document = tree(tmp_path / "page")
+    (chart,) = charts(document)
+    assert (chart["kind"], chart["x"], chart["rate"]) == ("scaling", "threads", {"unit": "GB/s", "per_item": 16})
+    assert chart["series"][0] == {"name": "read floor", "points": [[1, 0.8], [2, 0.4]], "role": "floor"}
+    first, second = document.all("article")
+    assert [next(article.all("h3")).text for article in (first, second)] == ["float64", "threads-float64"]
+    assert [item.text for item in second.all("li")] == ["Memory gives much.", "fastkl <waits> for it."]
+    (table,) = second.all("table")
+    assert [head.text for head in table.all("th", scope="col")] == [
+        "threads", "read floor, ns per bin", "read floor, GB/s", "fastkl, ns per bin", "fastkl, GB/s",
+    ]  # fmt: skip
+    cells = [[cell.text for cell in line.children if isinstance(cell, Element)] for line in table.all("tr")][1:]
+    assert cells == [["1", "0.800", "20.0", "1.60", "10.0"], ["2", "0.400", "40.0", "0.696", "23.0"]]
+    (links,) = (nav for nav in document.all("nav") if nav.attributes["aria-label"] != "On this page")
+    assert [(link.text, link.attributes["href"]) for link in links.all("a")] == [
+        (name, f"#{next(article.all('h3')).attributes['id']}")
+        for name, article in (("float64", first), ("threads-float64", second))
+    ]
+    assert len(lines_of_all(document)) == 5
+
+
+def test_a_point_that_is_absent_leaves_its_cells_empty(tmp_path: Path) -> None:
+    points = curve()
+    points.lines[1:2] = [row("fastkl", None, None, "not installed: x")]
+    write_page([session(points)], tmp_path / "page", force=False)
+    document = tree(tmp_path / "page")
+    (table,) = next(document.all("article")).all("table")
+    cells = [[cell.text for cell in line.children if isinstance(cell, Element)] for line in table.all("tr")][1:]
+    assert cells == [["1", "0.800", "20.0", "", ""], ["2", "0.400", "40.0", "0.696", "23.0"]]
+    (chart,) = charts(document)
+    assert [series["name"] for series in chart["series"]] == ["read floor"], "one point is no line"
+
+
+def test_files_from_before_there_were_curves_are_read(tmp_path: Path) -> None:
+    stored = sample()
+    for old in stored["jobs"]:
+        del old["curve"]
+        for line in old["lines"]:
+            del line["at"]
+    (tmp_path / "old.json").write_text(json.dumps(stored))
+    assert main(["bench", "--html", str(tmp_path / "page"), "--from", str(tmp_path / "old.json")]) == 0
+    write_page([sample()], tmp_path / "new", force=False)
+    assert (tmp_path / "page" / "index.html").read_text() == (tmp_path / "new" / "index.html").read_text()
 
 
 def test_sizes_are_points_of_lines(tmp_path: Path) -> None:
@@ -119,7 +204,9 @@ def test_sizes_are_points_of_lines(tmp_path: Path) -> None:
 def test_sample_says_in_words_what_its_charts_show(folder: Path) -> None:
     document = tree(folder)
     text = document.text
-    assert "fastkl: 0.312 ns per bin, 80% of the floor's speed, 65.6 times as fast as scipy.stats.entropy." in text
+    assert (
+        "fastkl: 0.312 ns per bin, 1.25 times the read floor's time, 65.6 times as fast as scipy.stats.entropy." in text
+    )
     assert "read floor / fastkl: 0.800 (at least 0.75, aim 0.9) kept" in text
     assert "jax / fastkl: (at least 1.4) not measured" in text
     assert "numkong / fastkl: 1.60 (at least 2) missed" in text
@@ -197,7 +284,8 @@ def test_nothing_on_the_page_comes_from_elsewhere(folder: Path) -> None:
             if (link := element.attributes.get(key)) and not link.startswith("#") and link != "data:,":
                 assert (folder / link).is_file(), link
         assert not any(key.startswith("on") or key == "style" for key in element.attributes)
-    style, script = (folder / "page.css").read_text(), (folder / "page.js").read_text()
+    style = (folder / "page.css").read_text()
+    script = "".join((folder / name).read_text() for name in ("theme.js", "page.js"))
     assert not re.search(r"url\(|@import|https?:", style)
     assert not re.search(r"fetch\(|XMLHttpRequest|import\(|https?:|innerHTML", script)
 
@@ -209,7 +297,9 @@ def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
     hostile["date"] = HOSTILE
     write_page([hostile], tmp_path / "page", force=False)
     document = tree(tmp_path / "page")
-    assert [script.attributes.get("src") for script in document.all("script")] == [None, "chart.umd.min.js", "page.js"]
+    assert [script.attributes.get("src") for script in document.all("script")] == [
+        "theme.js", None, "chart.umd.min.js", "page.js",
+    ]  # fmt: skip
     assert not list(document.all("b"))
     assert next(document.all("article")).text.count(HOSTILE) >= 5
     assert [cells[2].text for cells in lines_of_all(document)] == ["fastkl", HOSTILE, "read floor"]
@@ -240,13 +330,20 @@ def test_numbers_that_json_does_not_have_are_refused() -> None:
         (["machine", "versions"], {"numpy": 2}, "machine.versions.numpy is 2, expected a text"),
         (["machine", "cpu"], ..., "machine has no cpu"),
         (["date"], ..., "the session has no date"),
+        (["jobs", 4, "curve", "marks", 0, "at"], "2", 'jobs[4].curve.marks[0].at is "2", expected a whole number'),
+        (["jobs", 4, "curve", "notes", 1], 7, "jobs[4].curve.notes.1 is 7, expected a text"),
+        (["jobs", 4, "curve", "per_item"], 0, "jobs[4].curve.per_item is 0, expected a number above zero"),
+        (["jobs", 4, "lines", 0, "at"], 1.5, "jobs[4].lines[0].at is 1.5, expected a whole number or null"),
+        (["jobs", 4, "lines", 0, "at"], 0, "jobs[4].lines[0].at is 0, expected a whole number above zero"),
+        (["jobs", 4, "curve"], None, "jobs[4].lines[0].at is 1, expected null in a job that has no curve"),
     ],
 )
 def test_other_json_is_one_sentence_that_says_where(
     path: list[Any], value: Any, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stored = json.loads(json.dumps(sample()))
-    place = stored
+    stored["jobs"].append(curve(4).as_dict())
+    place: Any = stored
     for key in path[:-1]:
         place = place[key]
     if value is ...:

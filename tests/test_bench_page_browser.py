@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bench_sessions import sample
+from bench_sessions import curve, sample, session
 from browser import FOUND, Browser, Keys, chromium
 
 from fastkl.bench.html import write_page
@@ -63,6 +63,7 @@ def no_errors_and_no_request_that_leaves_the_page(browser: Browser, page: Path) 
         "index.html",
         "page.css",
         "page.js",
+        "theme.js",
         "chart.umd.min.js",
     }
     assert [url for url in browser.requests if not url.startswith((page.parent.as_uri(), "data:"))] == []
@@ -90,6 +91,29 @@ def test_every_chart_is_drawn(browser: Browser, page: Path) -> None:
         assert kind == "error" or colours.get(floor, 0) > 50, (kind, "the floor's")
         assert kind not in ("speed", "error") or colours.get(other, 0) > 500, (kind, "the other contestants' bars")
         assert len(colours) > 3, "text"
+
+
+def test_a_curve_has_its_roofline_its_rates_and_its_marks(browser: Browser, page: Path) -> None:
+    browser.open(page)  # which the fixture looks for
+    write_page([session(curve(16))], page.parent / "curve", force=False)
+    browser.open(page.parent / "curve" / "index.html")
+    browser.ask(_DRAW_ALL)
+    ((kind, colours),) = browser.ask(_COLOURS)
+    assert kind == "scaling"
+    for name, least in (("fastkl", 50), ("floor", 50), ("quiet", 25)):  # both lines, and the dots of the mark
+        assert colours.get(browser.ask(f"colour('{name}')"), 0) > least, name
+    ticks = "drawn.get(canvases[0]).scales.{}.ticks.map((tick) => tick.label).filter(Boolean)"
+    assert browser.ask(ticks.format("x")) == ["1", "2", "4", "8", "16"]
+    times, rates = (browser.ask(ticks.format(name)) for name in ("y", "rate"))
+    assert len(times) >= 3
+    for time, rate in zip(times, rates, strict=True):
+        assert float(time) * float(rate) == pytest.approx(16, rel=0.01)
+    places = "['y', 'rate'].map((name) => drawn.get(canvases[0]).scales[name].getPixelForValue(0.1))"
+    left, right = browser.ask(places)
+    assert left == right
+    browser.ask("document.querySelector('summary').click()")
+    assert browser.ask("document.querySelector('article table').checkVisibility()") is True
+    assert browser.ask("document.querySelector('article table tbody').rows.length") == 5
 
 
 def test_longer_bars_are_greater_times(browser: Browser, page: Path) -> None:
@@ -162,6 +186,43 @@ def test_dark_and_light_by_the_system_and_by_the_button(browser: Browser, page: 
     browser.open(page)
     assert browser.ask(colours) == dark
     assert browser.ask("button.getAttribute('aria-pressed')") == "true"
+
+
+def test_the_theme_that_was_chosen_is_remembered(browser: Browser, page: Path) -> None:
+    state = "[isDark(), button.getAttribute('aria-pressed'), localStorage.length]"
+    browser.open(page)
+    assert browser.ask(state) == [False, "false", 0]
+    browser.driver.find_element("id", "theme").click()
+    for _ in range(2):
+        assert browser.ask(state) == [True, "true", 1]
+        browser.open(page)
+    browser.driver.find_element("id", "theme").click()  # what the system prefers: nothing to remember
+    browser.open(page)
+    assert browser.ask(state) == [False, "false", 0]
+    browser.ask("localStorage.setItem('fastkl-theme', 'pink')")
+    browser.open(page)
+    assert browser.ask("[isDark(), document.documentElement.dataset.theme ?? null]") == [False, None]
+    browser.ask("localStorage.clear()")
+
+
+def test_the_theme_changes_where_nothing_may_be_remembered(browser: Browser, page: Path) -> None:
+    denied = (
+        "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('', 'SecurityError'); } });"
+    )
+    command = "Page.addScriptToEvaluateOnNewDocument"
+    script = browser.driver.execute_cdp_cmd(command, {"source": denied})
+    try:
+        browser.open(page)
+        assert browser.ask("(() => { try { return localStorage.length; } catch { return 'denied'; } })()") == "denied"
+        browser.driver.find_element("id", "theme").click()
+        assert browser.ask("isDark()") is True
+        browser.driver.find_element("id", "theme").click()
+        assert browser.ask("isDark()") is False
+        browser.driver.find_element("id", "theme").click()
+        browser.open(page)
+        assert browser.ask("isDark()") is False
+    finally:
+        browser.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -14,12 +14,16 @@ import pytest
 from browser import FOUND, Browser, chromium
 
 ROOT = Path(__file__).parents[1]
+# Names with blanks, commas, dots, quotes and letters beyond ASCII become addresses and names of files.
 _SUITE = """\
 class Sizes:
-    params = [10, 100_000]
-    param_names = ["n"]
+    params = ([10, 100_000], ["bare product", "Rényi, ½", ".h5: 'a/b'"])
+    param_names = ["n", "library"]
 
-    def time_sum(self, n):
+    def time_sum(self, n, library):
+        sum(range(n))
+
+    def peakmem_sum(self, n, library):
         sum(range(n))
 """
 _ASV = {
@@ -92,15 +96,19 @@ def test_the_page_loads_files_of_its_folder_and_they_come_with_licences(publishe
         assert list(folder.glob("LICENSE*")) or all("MIT license" in path.read_text()[:200] for path in scripts)
 
 
+# Of copies: a canvas that is read again and again makes the browser complain.
 _COLOURED = """[...document.querySelectorAll("canvas.flot-base")].filter((canvas) => canvas.checkVisibility()).map(
   (canvas) => {
-    const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+    copy.drawImage(canvas, 0, 0);
+    const pixels = copy.getImageData(0, 0, canvas.width, canvas.height).data;
     let coloured = 0;
     for (let i = 0; i < pixels.length; i += 4) {
       if (pixels[i + 3] > 200 && Math.abs(pixels[i] - pixels[i + 2]) > 60) coloured += 1;
     }
     return coloured;
   })"""
+_LEGEND = "[...document.querySelectorAll('#main-graph .legendLabel')].map((label) => label.innerText)"
 _ONCE = """new Promise((done) => {
   const look = () => (%s ? done(true) : setTimeout(look, 20));
   look();
@@ -109,17 +117,34 @@ _ONCE = """new Promise((done) => {
 
 def test_every_view_works_from_the_file_system(site: Path, browser: Browser) -> None:
     browser.open(site / "index.html")
-    assert browser.ask(_ONCE % f"{_COLOURED}.some((count) => count > 50)"), "the grid has a curve"
+    assert browser.ask(_ONCE % f"{_COLOURED}.filter((count) => count > 50).length === 2"), "the grid has curves"
     browser.ask("location.hash = '#/summarylist'")
-    assert browser.ask(_ONCE % "document.querySelectorAll('#summarylist-body tbody tr').length === 2")
-    assert "tiny.Sizes.time_sum (100000)" in browser.ask("document.getElementById('summarylist-body').innerText")
+    assert browser.ask(_ONCE % "document.querySelectorAll('#summarylist-body tbody tr').length === 12")
+    names = browser.ask("document.getElementById('summarylist-body').innerText")
+    assert all(f"tiny.Sizes.{kind}_sum ({n}, " in names for kind in ("time", "peakmem") for n in (10, 100000))
+    assert all(library in names for library in ("'bare product'", "'Rényi, ½'", "\".h5: 'a/b'\""))
     browser.ask("location.hash = '#/regressions'")
     assert browser.ask(_ONCE % "document.getElementById('regressions-body').innerText.includes('Best after')")
-    browser.ask("location.hash = '#tiny.Sizes.time_sum'")
-    assert browser.ask(_ONCE % f"{_COLOURED}.some((count) => count > 200)"), "the graph has curves"
+    for kind in ("peakmem", "time"):
+        browser.ask(f"location.hash = '#tiny.Sizes.{kind}_sum'")
+        is_shown = f"document.querySelector('.navbar').innerText.includes('{kind}_sum')"
+        assert browser.ask(_ONCE % f"{is_shown} && {_LEGEND}.length === 6 && {_COLOURED}.some((count) => count > 200)")
     browser.watch()
     assert browser.errors == []
     assert [url for url in browser.requests if not url.startswith((site.as_uri(), "data:"))] == []
+
+
+def test_curves_come_and_go_with_the_parameters(site: Path, browser: Browser) -> None:
+    browser.open(site / "index.html")
+    browser.ask("location.hash = '#tiny.Sizes.time_sum'")
+    assert browser.ask(_ONCE % f"{_LEGEND}.length === 6 && {_COLOURED}[0] > 200"), "all curves"
+    for button, left in (("bare product", 4), ("100000", 2)):
+        browser.ask(f"$('#graphdisplay-navigation a.btn').filter((_, a) => a.innerText === '{button}').click()")
+        assert browser.ask(_ONCE % f"{_LEGEND}.length === {left}")
+    assert browser.ask(_LEGEND) == ["library-Rényi, ½; n-10", "library-\".h5: 'a/b'\"; n-10"]
+    assert browser.ask(_ONCE % f"{_COLOURED}[0] > 200"), "the two that are left, at their own scale"
+    browser.watch()
+    assert browser.errors == []
 
 
 def offline_site(monkeypatch: pytest.MonkeyPatch) -> Any:

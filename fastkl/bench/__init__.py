@@ -2,7 +2,7 @@
 
 ::
 
-    jobs      the table of what is measured        peers    who can do it; pairs, fits, volume: the same of those
+    jobs      the table of what is measured        contestant   who can do a job, or says why not
     measure   runs a job, memory in a new process  floor    the least possible time
     rounds    times calls in turn                  case     the question and the true answer
     report    prints what was measured             machine  where it was measured
@@ -10,6 +10,11 @@
     guard     compares jobs with what was stored   check    measures them for that
     verdict   what measurements say, how sure      files    p and q in files too
     trials    what is no matter of time            peak, kills   its processes
+    scaling   jobs over threads and sizes          knees    why their curves bend
+
+The contestants: ``peers`` and ``numkong_rows`` of rows, ``divergences``, ``logits``, ``sparse_rows``; ``pairs`` with
+``pairs_peers`` and ``nearest_peers``; ``fits`` with ``fits_peers`` and ``tables``; ``volume``, with ``lazy_rows`` for
+arrays of dask. ``loops`` are what Numba compiles for them, ``frameworks`` hand jobs to torch and JAX.
 """
 
 import argparse
@@ -26,9 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 _DESCRIPTION = """\
-Times fastkl, NumPy, SciPy and, where they are installed, numexpr, torch, JAX and NumKong on one job after another,
-beside the least time there can be: that of reading the arrays, for all pairs that of a product of matrices. The
-contestants of a job run in turn, many times.
+Times fastkl, NumPy, SciPy, loops compiled by Numba and, where they are installed, numexpr, torch, JAX, NumKong,
+scikit-learn and dask on one job after another, beside the least time there can be: that of reading the arrays, for all
+pairs that of a product of matrices. The contestants of a job run in turn, many times.
 
 Lines that begin with -> have a target: "at least" and "at most" are bounds that the developers of fastkl hold it to on
 their machine, "aim" is where they want to get. MISSED says that a bound was not kept here, which on another machine
@@ -44,6 +49,7 @@ examples:
   fastkl bench --quick                       a first look, in two minutes
   fastkl bench --jobs 'float64*'             the jobs whose names begin so
   fastkl bench --suite pairs                 all pairs and nearest rows, beside the bare product of matrices
+  fastkl bench --suite scaling               over threads and sizes: where caches end, threads join and memory rules
   fastkl bench --json here.json              all jobs, the figures kept, after each job those so far
   fastkl bench --readme here.json            the table in README.md from such figures
   fastkl bench --html page                   all jobs, and a page of tables and charts, to open in a browser
@@ -70,14 +76,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--suite",
         help="rows (default, of --check: all); divergences: others than KL, logits, sparse rows; "
-        "pairs: all pairs, nearest rows; fits; volume: files, dask, memory, runs that are killed",
+        "pairs: all pairs, nearest rows; fits; volume: files, dask, memory, runs that are killed; "
+        "scaling: over threads, sizes, lengths and numbers of rows",
     )
     add("--jobs", default="*", metavar="PATTERN", help="only jobs whose names match")
     add("--quick", action="store_true", help="a quarter of the data and of the time")
     add("--scale", type=positive, metavar="X", help="this part of each job's data (default: 1)")
     add("--seconds", type=positive, metavar="S", help="for each contestant of each job (default: 1.5)")
     add("--threads", type=count, metavar="N", help="the most threads to use (default: all CPUs)")
-    add("--large", action="store_true", help="follow the growth of batches to 10^9 bins, which takes 12 GB")
+    add("--large", action="store_true", help="follow the growth of batches, and sizes, to 10^9 bins, which takes 12 GB")
     add("--json", type=Path, metavar="FILE", help="also write the figures to FILE")
     add("--html", type=Path, metavar="DIR", help="also make a page of the figures, a folder with an index.html")
     add(
@@ -117,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
 
     jobs = _chosen([args.suite or "rows"], args.jobs)
     if args.json:
-        check_target(args.json, args.force, inputs=[])
+        check_target(args.json, args.force)
     if args.html:
         html.check_folder(args.html, args.force)
     scale, seconds = (0.25, 0.35) if args.quick else (1.0, 1.5)

@@ -8,17 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastkl.bench.case import Case
+from fastkl.bench.contestant import Call, Peer
 from fastkl.bench.pairs import product_by_slabs
-from fastkl.bench.peers import Call, Peer
 from fastkl.bench.truth import extended_divergence, has_extended_precision, largest_error
 
 _Array = npt.NDArray[Any]
 GRID = {"loc": np.linspace(-6.0, 16.0, 128), "scale": np.geomspace(0.3, 8.0, 64)}
-_GAMMA = {"a": np.geomspace(0.5, 30.0, 128), "scale": np.geomspace(0.2, 5.0, 64)}
-# Of which tables are made: values of parameters, and those that are fixed.
-_TABLES: dict[str, tuple[dict[str, _Array], dict[str, float]]] = {
-    "norm": (GRID, {}), "gamma": (_GAMMA, {"loc": -9.0}), "t": (GRID, {"df": 4.0}),
-}  # fmt: skip
 _CANDIDATES = 128 * 64
 _ROWS = 3  # whose truth is computed
 _FEW = 4  # candidates of each that may be the nearest
@@ -32,11 +27,12 @@ class FitsCase(Case):
     is_edges: bool = True
     refines: bool = False
     family: str = "norm"
+    every: int = 1  # the step from one candidate of a table to the next
 
     @property
     def items(self) -> int:
         """Pairs of bins that are compared."""
-        return self.p.size * _CANDIDATES
+        return self.p.size * _CANDIDATES // self.every
 
     @property
     def output_bytes(self) -> int:
@@ -61,10 +57,10 @@ class FitsCase(Case):
         """What tells the largest relative error of the divergences of an answer, of a sample of it."""
         rows = np.linspace(0, len(self.p) - 1, _ROWS).astype(int)
         table = scipy_table(self)
-        true = [[_least(self.p[row], table, objective) for row in rows] for objective in self.objectives]
+        true = [[_least(self, self.p[row], table, objective) for row in rows] for objective in self.objectives]
 
         def error_of(answers: Any) -> float | None:
-            if self.refines or not has_extended_precision():  # there is no truth but that of the grid
+            if not has_extended_precision():
                 return None
             found = [np.asarray(answer)[rows] for answer in answers]
             return largest_error(np.array(found), np.array(true))
@@ -92,17 +88,22 @@ def few_rows(case: Case) -> Case:
     return replace(case, p=case.p[:4])
 
 
-def _least(p: _Array, table: _Array, objective: Any) -> Any:
-    from scipy.special import rel_entr
+def _least(case: FitsCase, row: _Array, table: _Array, objective: Any) -> Any:
+    from scipy.special import ndtr, rel_entr
 
-    p = p / p.sum()
+    p = row / row.sum()
     if objective == "forward":
         rough = rel_entr(p, table).sum(1)
     elif objective == "reverse":
         rough = rel_entr(table, p).sum(1)
     else:
         rough = -(p**objective * table ** (1 - objective)).sum(1)
-    return min(_exactly(p, table[g], objective) for g in np.argsort(rough)[:_FEW])
+    few = np.argsort(rough)[:_FEW]
+    if not case.refines:
+        return min(_exactly(p, table[g], objective) for g in few)
+    places = [tuple(column[g, 0] for column in columns_of(GRID)) for g in few]
+    found = [refined(case, row, objective, place, 1e-8).x for place in places]
+    return min(_exactly(p, masses(np, ndtr, case, at[0], np.exp(at[1])), objective) for at in found)
 
 
 def _exactly(p: _Array, q: _Array, objective: Any) -> Any:
@@ -113,18 +114,42 @@ def _exactly(p: _Array, q: _Array, objective: Any) -> Any:
 
 def scipy_table(case: FitsCase) -> _Array:
     """The masses of all candidates by SciPy, normalised."""
-    from scipy import stats
+    from scipy import special
 
-    loc, scale = np.meshgrid(*GRID.values(), indexing="ij")
-    family = stats.norm(loc.reshape(-1, 1), scale.reshape(-1, 1))
-    if not case.is_edges:
-        masses = family.pdf(case.axis_options["points"])
-    else:
-        below, above = family.cdf(case.q), family.sf(case.q)
-        masses = np.where(below[:, :-1] < 0.5, np.diff(below), -np.diff(above))
-    masses = np.maximum(masses, 1e-300)  # a few underflow, and are no nearest ones
-    table: _Array = masses / masses.sum(1, keepdims=True)
+    table: _Array = masses(np, special.ndtr, case, *columns_of(GRID))
     return table
+
+
+def columns_of(grid: dict[str, _Array]) -> list[_Array]:
+    """A column of each parameter, a row for each candidate."""
+    return [values.reshape(-1, 1) for values in np.meshgrid(*grid.values(), indexing="ij")]
+
+
+def masses(lib: Any, ndtr: Callable[[Any], Any], case: FitsCase, loc: Any, scale: Any) -> Any:
+    """Shares of the bins of normal distributions, by NumPy or JAX. A few underflow, and are no nearest ones."""
+    if case.is_edges:
+        z = (case.q - loc) / scale
+        below, above = ndtr(z), ndtr(-z)  # each has the digits of its own tail
+        shares = lib.where(z[..., :-1] < 0, lib.diff(below), -lib.diff(above))
+    else:
+        shares = lib.exp(-0.5 * ((case.axis_options["points"] - loc) / scale) ** 2)
+    shares = lib.maximum(shares, 1e-300)
+    return shares / shares.sum(-1, keepdims=True)
+
+
+def refined(case: FitsCase, row: _Array, objective: str, place: tuple[Any, ...], tolerance: float) -> Any:
+    """The location and the logarithm of the scale of the least divergence near a place, by SciPy's simplex."""
+    from scipy.optimize import minimize
+    from scipy.special import ndtr, rel_entr
+
+    p = row / row.sum()
+
+    def divergence(at: _Array) -> Any:
+        q = masses(np, ndtr, case, at[0], np.exp(at[1]))
+        return (rel_entr(p, q) if objective == "forward" else rel_entr(q, p)).sum()
+
+    start = place[0], np.log(place[1])
+    return minimize(divergence, start, method="Nelder-Mead", options={"xatol": tolerance, "fatol": tolerance**2})
 
 
 def _fastkl(case: Case) -> Call:
@@ -150,39 +175,17 @@ def _scipy_loop(case: Case) -> Call:
     from scipy.special import rel_entr
 
     assert isinstance(case, FitsCase)
-    table = scipy_table(case)
+    table, (loc, scale) = scipy_table(case), columns_of(GRID)
 
     def nearest(row: _Array, objective: Any) -> Any:
         p = row / row.sum()
-        return (rel_entr(p, table) if objective == "forward" else rel_entr(table, p)).sum(1).min()
+        divergences = (rel_entr(p, table) if objective == "forward" else rel_entr(table, p)).sum(1)
+        g = divergences.argmin()
+        return refined(case, row, objective, (loc[g, 0], scale[g, 0]), 1e-5).fun if case.refines else divergences[g]
 
     return lambda: [[nearest(row, objective) for row in case.p] for objective in case.objectives]
-
-
-def _fastkl_table(case: Case) -> Call:
-    from fastkl.fitting._axis import axis_of
-    from fastkl.fitting._candidates import Candidates
-    from fastkl.fitting._families import family_of
-    from fastkl.fitting._grid import Grid
-
-    assert isinstance(case, FitsCase)
-    values, fixed = _TABLES[case.family]
-    grid, axis = Grid(family_of(case.family)[0], values, fixed), axis_of(case.q, None)
-    return lambda: Candidates(grid, axis, case.threads).build()
-
-
-def _scipy_cdf(case: Case) -> Call:
-    from scipy import stats
-
-    assert isinstance(case, FitsCase)
-    values, fixed = _TABLES[case.family]
-    columns = [column.reshape(-1, 1) for column in np.meshgrid(*values.values(), indexing="ij")]
-    family, options = getattr(stats, case.family), dict(zip(values, columns, strict=True)) | fixed
-    return lambda: np.diff(family.cdf(case.q, **options))
 
 
 FASTKL_FITS = Peer("fastkl", _fastkl, "fastkl", rtol=(1e-12, 1e-12))
 GRID_PRODUCT = Peer("bare product", _product, "numpy", rtol=None)
 SCIPY_LOOP = Peer("loop over rel_entr().sum(1)", _scipy_loop, "scipy", few_rows, (1e-6, 1e-6))
-FASTKL_TABLE = Peer("fastkl", _fastkl_table, "fastkl", rtol=None)
-SCIPY_TABLE = Peer("scipy.stats cdf", _scipy_cdf, "scipy", rtol=None)

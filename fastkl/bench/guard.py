@@ -38,7 +38,7 @@ def command(jobs: Sequence[Job], args: argparse.Namespace) -> int:
     settings = Settings(args.scale or SCALE, seconds, args.threads or THREADS, False)
     path, margin = args.expected or STORED, args.margin or MARGIN
     if args.update:
-        check_target(path, True, inputs=[])
+        check_target(path, True)
         return update(jobs, settings, path, margin)
     if not path.exists():
         raise UsageError(f"{path} does not exist; --update makes it")

@@ -39,7 +39,7 @@ class Job:
     has_zeros: bool = False
     scales: Literal["rows", "bins", "nothing"] = "rows"
     unit: Literal["bin", "call"] = "bin"
-    measured: Literal["time", "memory", "growth", "trial"] = "time"
+    measured: Literal["time", "memory", "trial"] = "time"
     trial: Callable[..., Any] | None = None  # what measures it, where that is a matter of its own
     divergence: str = "kl"
     form: Callable[..., Case] = Case

@@ -10,55 +10,42 @@ import numpy.typing as npt
 
 from fastkl.bench import data
 from fastkl.bench.case import Case
+from fastkl.bench.contestant import Peer
+from fastkl.bench.divergences import BOTH, JENSENSHANNON, JS, NUMPY_POWERS, POWERS, REL_ENTR
 from fastkl.bench.files import JOURNAL, room, stored
-from fastkl.bench.fits import (
-    FASTKL_FITS,
-    FASTKL_TABLE,
-    GRID_PRODUCT,
-    SCIPY_LOOP,
-    SCIPY_TABLE,
-    FitsCase,
-    grid_alone,
-)
+from fastkl.bench.fits import FASTKL_FITS, GRID_PRODUCT, SCIPY_LOOP, FitsCase, grid_alone
+from fastkl.bench.fits_peers import ALPHA_FITS, KL_FITS, REFINED_FITS
 from fastkl.bench.job import Job, Target
+from fastkl.bench.lazy_rows import DASK, FILES_BY_DASK, OTHERS_BY_DASK
+from fastkl.bench.logits import JAX_LOGITS, LOGITS, TORCH_LOGITS
+from fastkl.bench.nearest_peers import NEAREST, NEAREST_OF_SELF
 from fastkl.bench.pairs import (
-    BY_HAND,
     CDIST_CALLABLE,
     CDIST_JS,
     DIRECT_PAIRS,
     FASTKL_PAIRS,
-    NUMKONG_PAIRS,
     PRODUCT,
     RTOL_PAIRS,
     TWO_PRODUCTS,
     PairsCase,
 )
-from fastkl.bench.peers import (
-    DENSE_SLICES,
-    FASTKL,
-    FLOOR,
-    JAX,
-    JAX_LOGITS,
-    JENSENSHANNON,
-    KL,
-    NUMKONG,
-    NUMPY_POWERS,
-    REL_ENTR_BOTH,
-    SCIPY,
-    TORCH_LOGITS,
-    Peer,
+from fastkl.bench.pairs_peers import JEFFREYS_PAIRS, JS_PAIRS, KL_PAIRS, NEAR_PAIRS, NUMKONG_PAIRS
+from fastkl.bench.peers import FASTKL, FLOOR, JAX, KL, NUMKONG, SCIPY
+from fastkl.bench.scaling import (
+    BOTH_SCALINGS,
+    ONE_AND_ALL_THREADS,
+    OVER_ROW_LENGTHS,
+    OVER_ROWS,
+    OVER_THREADS,
+    PAIRS_OVER_THREADS,
+    bins_from,
+    curve,
+    room_for_overlapping,
 )
+from fastkl.bench.sparse_rows import DENSE_SLICES, SPARSE
+from fastkl.bench.tables import FASTKL_TABLE, SCIPY_TABLE, TABLE
 from fastkl.bench.trials import FORMATS, IDENTICAL, KILLS, ONE, TWO, kills, peak_memory, peak_of, workers
-from fastkl.bench.volume import (
-    DASK,
-    DASK_OF_NUMPY,
-    IN_MEMORY,
-    MAPPED_FLOOR,
-    READING,
-    RUN,
-    RUN_WITHOUT_JOURNAL,
-    SLICES,
-)
+from fastkl.bench.volume import IN_MEMORY, MAPPED_FLOOR, READING, RUN, RUN_WITHOUT_JOURNAL, SLICES
 
 _Array = npt.NDArray[Any]
 
@@ -152,7 +139,8 @@ ROWS = (
     ),
     Job(
         "growth", "cost per bin as batches grow", 390_625, 256, "float64", data.overlapping, False,
-        (Target("cost per bin, largest / smallest batch", 1.2, at_most=True),), (FLOOR, FASTKL), measured="growth",
+        (Target("cost per bin, largest / smallest batch", 1.2, at_most=True),), (FLOOR, FASTKL), measured="trial",
+        trial=bins_from(100_000, 1), room=room_for_overlapping,
     ),
 )  # fmt: skip
 
@@ -167,23 +155,23 @@ def _job(divergence: str, about: str, targets: tuple[Target, ...], peers: tuple[
 DIVERGENCES = (
     _job(
         "js", "Jensen-Shannon divergence",
-        (Target(_FLOOR, 0.4), Target(f"{JENSENSHANNON.name} / fastkl", 60)), (JENSENSHANNON,), JENSENSHANNON,
+        (Target(_FLOOR, 0.4), Target(f"{JENSENSHANNON.name} / fastkl", 60)), JS, JENSENSHANNON,
     ),
-    _job("jeffreys", "Jeffreys divergence, PSI", (Target(_FLOOR, 0.6),), (REL_ENTR_BOTH,), REL_ENTR_BOTH),
-    _job("alpha", "alpha-divergence of order 0.7", (Target(_FLOOR, 0.3),), (NUMPY_POWERS,), NUMPY_POWERS),
-    _job("renyi", "Rényi divergence of order 0.7", (Target(_FLOOR, 0.3),), (NUMPY_POWERS,), NUMPY_POWERS),
+    _job("jeffreys", "Jeffreys divergence, PSI", (Target(_FLOOR, 0.6),), BOTH, REL_ENTR),
+    _job("alpha", "alpha-divergence of order 0.7", (Target(_FLOOR, 0.3),), POWERS, NUMPY_POWERS),
+    _job("renyi", "Rényi divergence of order 0.7", (Target(_FLOOR, 0.3),), POWERS, NUMPY_POWERS),
     _job(
         "both", "both directions", (Target("fastkl / fastkl, one direction", 1.4, at_most=True),),
-        (FASTKL.on("one direction", _one_direction), REL_ENTR_BOTH), REL_ENTR_BOTH,
+        (FASTKL.on("one direction", _one_direction), *BOTH), REL_ENTR,
     ),
     Job(
         "logits", "logits of a vocabulary", 512, 131_072, "float32", data.two_logits, True,
         (Target(f"{TORCH_LOGITS.name} / fastkl", 5), Target(f"{JAX_LOGITS.name} / fastkl", 8)),
-        (FLOOR, FASTKL, TORCH_LOGITS, JAX_LOGITS), divergence="logits", reference=TORCH_LOGITS.name,
+        (FLOOR, FASTKL, *LOGITS), divergence="logits", reference=TORCH_LOGITS.name,
     ),
     Job(
         "sparse", "sparse rows of 100 counts against one dense row", 100_000, 50_000, "float64",
-        data.sparse_against_one, True, (Target(f"{DENSE_SLICES.name} / fastkl", 100),), (FASTKL, DENSE_SLICES),
+        data.sparse_against_one, True, (Target(f"{DENSE_SLICES.name} / fastkl", 100),), (FASTKL, *SPARSE),
         reference=DENSE_SLICES.name,
     ),
 )  # fmt: skip
@@ -216,19 +204,19 @@ PAIRS = (
             Target(_PRODUCT, 0.75), Target(f"{CDIST_CALLABLE.name} / fastkl", 800),
             Target(f"{NUMKONG_PAIRS.name} / fastkl", 15), Target("error of fastkl", 1e-9, at_most=True),
         ),
-        (BY_HAND, CDIST_CALLABLE, NUMKONG_PAIRS),
+        KL_PAIRS,
     ),
     _pairs(
         "pairs-float32", "all pairs", (4000, 256),
-        (Target(_PRODUCT, 0.6), Target("error of fastkl", 1e-4, at_most=True)), (BY_HAND,), "float32",
+        (Target(_PRODUCT, 0.6), Target("error of fastkl", 1e-4, at_most=True)), KL_PAIRS, "float32",
     ),
     _pairs(
         "pairs-half-zero", "all pairs, half of the bins zero, nearly all inf", (4000, 256), (_DENSE,),
-        (FASTKL_PAIRS.on("dense", _dense),), make=data.half_zero,
+        (FASTKL_PAIRS.on("dense", _dense), *KL_PAIRS), make=data.half_zero,
     ),
     _pairs(
         "pairs-half-inf", "all pairs, half of the bins zero, every second inf", (4000, 256), (_DENSE,),
-        (FASTKL_PAIRS.on("dense", _dense),), make=data.two_supports,
+        (FASTKL_PAIRS.on("dense", _dense), *KL_PAIRS), make=data.two_supports,
     ),
     _pairs(
         "pairs-near", "all pairs, divergences from 1e-19 to 1", (500, 256),
@@ -236,33 +224,34 @@ PAIRS = (
             Target("error of fastkl", 1e-9, at_most=True), Target(f"error of {RTOL_PAIRS.name}", 1e-13, at_most=True),
             Target(f"error of {DIRECT_PAIRS.name}", 1e-13, at_most=True),
         ),
-        (RTOL_PAIRS, DIRECT_PAIRS, BY_HAND), make=data.near_pairs,
+        (RTOL_PAIRS, DIRECT_PAIRS, *NEAR_PAIRS), make=data.near_pairs,
     ),
     _pairs(
         "pairs-js", "all pairs, Jensen-Shannon divergence", (2000, 256), (Target(f"{CDIST_JS.name} / fastkl", 20),),
-        (CDIST_JS,), divergence="js",
+        JS_PAIRS, divergence="js",
     ),
     _pairs(
-        "pairs-jeffreys", "all pairs, Jeffreys divergence", (4000, 256), (), (TWO_PRODUCTS,), divergence="jeffreys",
-        reference=TWO_PRODUCTS.name,
+        "pairs-jeffreys", "all pairs, Jeffreys divergence", (4000, 256), (), (TWO_PRODUCTS, *JEFFREYS_PAIRS),
+        divergence="jeffreys", reference=TWO_PRODUCTS.name,
     ),
     _pairs(
         "pairs-digits", "all pairs of handwritten digits", (1797, 64), (Target("error of fastkl", 1e-9, at_most=True),),
-        (BY_HAND,), make=data.digits,
+        NEAR_PAIRS, make=data.digits,
     ),
-    _pairs("pairs-few-rows", "all pairs of few rows", (500, 256), (Target(_PRODUCT, 0.5),)),
-    _pairs("pairs-many-rows", "all pairs of many rows", (12_000, 256), (Target(_PRODUCT, 0.75),)),
-    _pairs("pairs-few-bins", "all pairs of short rows", (4000, 32), (Target(_PRODUCT, 0.5),)),
-    _pairs("pairs-many-bins", "all pairs of long rows", (2000, 4096), (Target(_PRODUCT, 0.75),)),
-    _pairs("pairs-long-rows", "all pairs of few very long rows", (500, 65_536), (Target(_PRODUCT, 0.5),)),
+    _pairs("pairs-few-rows", "all pairs of few rows", (500, 256), (Target(_PRODUCT, 0.5),), KL_PAIRS),
+    _pairs("pairs-many-rows", "all pairs of many rows", (12_000, 256), (Target(_PRODUCT, 0.75),), KL_PAIRS),
+    _pairs("pairs-few-bins", "all pairs of short rows", (4000, 32), (Target(_PRODUCT, 0.5),), KL_PAIRS),
+    _pairs("pairs-many-bins", "all pairs of long rows", (2000, 4096), (Target(_PRODUCT, 0.75),), KL_PAIRS),
+    _pairs("pairs-long-rows", "all pairs of few very long rows", (500, 65_536), (Target(_PRODUCT, 0.5),), KL_PAIRS),
     _pairs(
         "nearest", "the 10 nearest of ten times as many rows", (20_000, 256),
         (Target(_PRODUCT, 0.6), Target("error of fastkl", 1e-13, at_most=True)),
-        make=data.queries_and_base, form=_NEAREST,
+        NEAREST, make=data.queries_and_base, form=_NEAREST,
     ),
     _pairs(
         "nearest-digits", "the 10 nearest handwritten digits", (1797, 64),
-        (Target("error of fastkl", 1e-13, at_most=True),), make=data.digits, form=_NEAREST,
+        (Target("error of fastkl", 1e-13, at_most=True),), NEAREST_OF_SELF, make=data.digits,
+        form=_NEAREST,
     ),
     _pairs(
         "nearest-memory", "the 10 nearest of ten times as many rows", (20_000, 256),
@@ -288,7 +277,7 @@ def _fits(
     about: str,
     rows: int,
     targets: tuple[Target, ...],
-    peers: tuple[Peer, ...] = (GRID_PRODUCT, FASTKL_FITS, SCIPY_LOOP),
+    peers: tuple[Peer, ...] = (GRID_PRODUCT, FASTKL_FITS, *KL_FITS),
     make: Callable[[int, int, str], tuple[_Array, _Array]] = data.two_modes,
     **options: Any,
 ) -> Job:
@@ -300,7 +289,7 @@ def _fits(
 
 def _tables(family: str, least: float) -> Job:
     targets = (Target(f"{SCIPY_TABLE.name} / fastkl", least),)
-    peers = (FASTKL_TABLE, FASTKL_TABLE.on("1 thread", _on_one_thread), SCIPY_TABLE)
+    peers = (FASTKL_TABLE, FASTKL_TABLE.on("1 thread", _on_one_thread), *TABLE)
     about = f"the masses of 8192 {family} distributions in 256 bins"
     name = f"fits-table-{family}"
     return _fits(name, about, 1, targets, peers, scales="nothing", reference=SCIPY_TABLE.name, family=family)
@@ -326,12 +315,13 @@ FITS = (
     ),
     _fits(
         "fits-alpha", "the same by the alpha-divergence of order 0.7, edges", 2000, (Target(_GRID, 0.5), _FIT_ERROR),
-        (GRID_PRODUCT, FASTKL_FITS), objective=0.7,
+        (GRID_PRODUCT, FASTKL_FITS, *ALPHA_FITS), objective=0.7,
     ),
     *(
         _fits(
             f"fits-refined-{objective}", f"{objective} fits, refined after the grid", 100_000,
-            (Target(_BEYOND_GRID, 20, at_most=True),), (FASTKL_FITS, FASTKL_FITS.on("grid alone", grid_alone)),
+            (Target(_BEYOND_GRID, 20, at_most=True),),
+            (FASTKL_FITS, FASTKL_FITS.on("grid alone", grid_alone), *REFINED_FITS),
             objective=objective, refines=True, reference=f"{FASTKL_FITS.name}, grid alone",
         )
         for objective in ("reverse", "forward")
@@ -349,7 +339,7 @@ FITS = (
     ),
     _fits(
         "fits-volume", "fits by both divergences, from a file", 1_000_000, (Target(_LOOP, 250),),
-        (FASTKL_FITS, SCIPY_LOOP), data.two_modes_mapped, reference=SCIPY_LOOP.name, objective="both",
+        (FASTKL_FITS, *KL_FITS), data.two_modes_mapped, reference=SCIPY_LOOP.name, objective="both",
     ),
 )  # fmt: skip
 
@@ -359,7 +349,7 @@ def _volume(name: str, about: str, rows: int, targets: tuple[Target, ...] = (), 
 
 
 def _files(suffix: str, rows: int, targets: tuple[Target, ...] = (), more: tuple[Peer, ...] = ()) -> Job:
-    peers = (IN_MEMORY, RUN, RUN_WITHOUT_JOURNAL, READING, *more, *SLICES)
+    peers = (IN_MEMORY, RUN, RUN_WITHOUT_JOURNAL, READING, *more, *SLICES, FILES_BY_DASK)
     about = f"a run over two warm {suffix} files, to one"
     given: dict[str, Any] = {"form": stored(suffix), "reference": IN_MEMORY.name, "peers": peers}
     return _volume(f"volume-{suffix[1:]}", about, rows, targets, **given)
@@ -378,7 +368,7 @@ VOLUME = (
     _files(".zarr", 200_000),
     _volume(
         "volume-dask", "arrays of dask in memory, by threads", 1_000_000, (Target(f"fastkl / {DASK.name}", 0.8),),
-        peers=(FASTKL, DASK, DASK_OF_NUMPY), reference=FASTKL.name,
+        peers=(FASTKL, DASK, *OTHERS_BY_DASK), reference=FASTKL.name,
     ),
     _volume(
         "volume-distributed", "a mapped file against one histogram, by worker processes of one thread", 1_000_000,
@@ -395,4 +385,27 @@ VOLUME = (
     ),
 )  # fmt: skip
 
-SUITES = {"rows": ROWS, "divergences": DIVERGENCES, "pairs": PAIRS, "fits": FITS, "volume": VOLUME}
+SCALING = (
+    curve("threads-float64", "KL over threads", 200_000, 256, OVER_THREADS, BOTH_SCALINGS),
+    curve(
+        "threads-float32", "KL over threads, single precision", 200_000, 256, OVER_THREADS, BOTH_SCALINGS,
+        dtype="float32",
+    ),
+    curve(
+        "threads-pairs", "all pairs over threads", 4000, 256, PAIRS_OVER_THREADS, (PRODUCT, FASTKL_PAIRS),
+        form=PairsCase, make=data.two_positive, normalize=True, reference=PRODUCT.name,
+    ),
+    curve(
+        "sizes", "KL of ever more rows, on one thread and on all", 390_625, 256, bins_from(1000, 2),
+        ONE_AND_ALL_THREADS, make=data.overlapping, room=room_for_overlapping,
+    ),
+    curve(
+        "row-lengths", "KL of as many bins in ever longer rows", 78_125, 256, OVER_ROW_LENGTHS, make=data.two_positive,
+        normalize=True,
+    ),
+    curve(
+        "row-counts", "KL of ever more short rows", 1_000_000, 32, OVER_ROWS, make=data.two_positive, normalize=True,
+    ),
+)  # fmt: skip
+
+SUITES = {"rows": ROWS, "divergences": DIVERGENCES, "pairs": PAIRS, "fits": FITS, "volume": VOLUME, "scaling": SCALING}

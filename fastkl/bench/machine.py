@@ -5,6 +5,7 @@ import os
 import platform
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 from fastkl._threads import available_cpus
 
@@ -14,7 +15,7 @@ def describe(packages: set[str]) -> dict[str, str | int | float | dict[str, str]
     return {
         "cpu": _cpu(),
         "cpus": available_cpus(),
-        "caches": _caches(),
+        "caches": ", ".join(f"L{cache.level} {cache.size // 1024}K" for cache in caches()),
         "memory_gb": _memory_gb(),
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
@@ -44,6 +45,33 @@ class Others:
         second = os.sysconf("SC_CLK_TCK")
         idle = ticks[3] + ticks[4]
         return (sum(ticks) - idle) / second, sum(os.times()[:4]), sum(ticks) / second
+
+
+class Cache(NamedTuple):
+    """A cache that data go through on their way to the first CPU."""
+
+    level: int
+    size: int  # in bytes
+
+
+def caches() -> list[Cache]:
+    """Those of the machine, the nearest first; none where the system doesn't tell."""
+    found = []
+    for folder in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        level, kind, size = ((folder / name).read_text().strip() for name in ("level", "type", "size"))
+        if kind != "Instruction":
+            found.append(Cache(int(level), int(size.removesuffix("K")) * 1024))
+    return found
+
+
+def cores() -> int | None:
+    """How many cores the CPUs are that this process may use; None where the system doesn't tell."""
+    try:
+        topologies = [Path(f"/sys/devices/system/cpu/cpu{cpu}/topology") for cpu in os.sched_getaffinity(0)]
+        ids = {tuple((each / name).read_text() for name in ("physical_package_id", "core_id")) for each in topologies}
+    except (OSError, AttributeError):  # not Linux
+        return None
+    return len(ids)
 
 
 def free_memory() -> float:
@@ -78,16 +106,6 @@ def _cpu() -> str:
     except (OSError, StopIteration):
         model = platform.processor() or platform.machine()
     return f"{model} ({get_host_cpu_name()})"
-
-
-def _caches() -> str:
-    folders = sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"))
-    words = []
-    for folder in folders:
-        level, kind, size = ((folder / name).read_text().strip() for name in ("level", "type", "size"))
-        if kind != "Instruction":
-            words.append(f"L{level} {size}")
-    return ", ".join(words)
 
 
 def _memory_gb() -> float:

@@ -7,16 +7,14 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fastkl.bench.case import Case
 from fastkl.bench.job import Job
-from fastkl.bench.machine import Others, free_memory
-from fastkl.bench.peers import FASTKL, FLOOR, Peer, Unsuitable
+from fastkl.bench.machine import Others
+from fastkl.bench.peers import FASTKL, FLOOR, Unsuitable
 from fastkl.bench.report import duration
 from fastkl.bench.rounds import Runner, paired_ratio, play, runner_of
 
@@ -45,6 +43,7 @@ class Row:
     floor_ratio: float | None = None
     scipy_ratio: float | None = None
     error: float | None = None
+    at: int | None = None  # of a point of a curve: the value of its variable
 
 
 @dataclass(slots=True)
@@ -76,6 +75,7 @@ class Result:
     others: float | None = None  # the part of the CPUs that other processes took meanwhile
     lines: list[Row] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
+    curve: dict[str, Any] | None = None  # if the lines are its points: its variable, its unit, and what they show
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -88,7 +88,7 @@ def measure(job: Job, settings: Settings) -> Result:
     about = job.name, job.about, job.rows, job.bins, job.dtype, job.normalize, job.axis, job.unit
     result = Result(*about, settings.threads, job.reference)
     others = Others()
-    values = (job.trial or {"time": _time, "memory": _memory, "growth": _growth}[job.measured])(job, settings, result)
+    values = (job.trial or {"time": _time, "memory": _memory}[job.measured])(job, settings, result)
     result.others = others.share()
     for target in job.targets:
         value, at_best = values.get(target.figure, (None, None))
@@ -180,37 +180,3 @@ def in_new_process(module: str, *words: str) -> Any:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(package), os.environ.get("PYTHONPATH", "")])}
     command = [sys.executable, "-m", module, *words]
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=True).stdout)
-
-
-def _growth(job: Job, settings: Settings, result: Result) -> Values:
-    """The cost per bin of batches of 10^5 bins, and of each power of ten up to the job's size."""
-    rows = job.rows * (10 if settings.large else 1)
-    sizes = [size for k in range(5, 10) if (size := 10**k // job.bins) < rows] + [rows]
-    while len(sizes) > 1 and _bytes_of_overlapping(job, sizes[-1]) > 0.9 * free_memory():
-        result.lines.append(Row(_sized(FASTKL, job, sizes.pop()), "too large for the free memory"))
-    whole = replace(job, rows=sizes[-1]).case(settings.threads)
-    runners: dict[str, Runner] = {}
-    for size in sizes:
-        case = replace(whole, p=whole.p[:size], q=whole.q[:size])
-        for peer in job.peers:
-            call = peer.bind(case)
-            call()  # compiles
-            runners[_sized(peer, job, size)] = runner_of(call, case.items)
-    play(list(runners.values()), settings.seconds, settings.threads)
-    for size in sizes:
-        floor = runners[_sized(FLOOR, job, size)]
-        for peer in job.peers:
-            row = Row(_sized(peer, job, size))
-            fill(row, runners[row.name])
-            row.floor_ratio = paired_ratio(floor, runners[row.name])[0]
-            result.lines.append(row)
-    largest, smallest = (runners[_sized(FASTKL, job, size)] for size in (sizes[-1], sizes[0]))
-    return {"cost per bin, largest / smallest batch": paired_ratio(largest, smallest)}
-
-
-def _sized(peer: Peer, job: Job, rows: int) -> str:
-    return f"{peer.name}, {rows * job.bins:,} bins"
-
-
-def _bytes_of_overlapping(job: Job, rows: int) -> float:
-    return rows * job.bins * np.dtype(job.dtype).itemsize * 1.5

@@ -1,6 +1,7 @@
 """What was measured, as text for a terminal and as the table of the README."""
 
 from collections.abc import Iterable
+from textwrap import fill
 from typing import Any
 
 from fastkl.bench.peers import SCIPY
@@ -35,21 +36,23 @@ def text_of(result: dict[str, Any]) -> str:
         size += ", axis=0"
     lines = [f"{result['name']}: {result['about']} ({size})"]
     reference = f"x {'SciPy' if result['reference'] == SCIPY.name else result['reference']}"
-    width = len(reference) + 2
+    width, names = len(reference) + 2, max([28, *(len(line["name"]) for line in result["lines"])])
     if result["lines"]:
-        unit, scale = ("us/call", 1e-3) if result["unit"] == "call" else ("ns/bin", 1)
+        best, scale = ("us/call best", 1e-3) if result["unit"] == "call" else ("ns/bin best", 1)
         lines.append(
-            f"  {'':28}{unit + ' best':>13}{'median':>10}{'rounds':>8}{'of floor':>10}{reference:>{width}}{'error':>9}"
+            f"  {'':{names}}{best:>13}{'median':>10}{'rounds':>8}{'of floor':>10}{reference:>{width}}{'error':>9}"
         )
     for line in result["lines"]:
         if line["median"] is None:
-            lines.append(f"  {line['name']:28}   ({line['note']})")
+            lines.append(f"  {line['name']:{names}}   ({line['note']})")
             continue
         cells = (
             f"{line['best'] * scale:13.3f}{line['median'] * scale:10.3f}{line['rounds']:8d}"
             f"{_number(line['floor_ratio'], 2):>10}{_multiple(line['scipy_ratio']):>{width}}{_error(line['error']):>9}"
         )
-        lines.append(f"  {line['name']:28}{cells}  {line['note']}".rstrip())
+        lines.append(f"  {line['name']:{names}}{cells}  {line['note']}".rstrip())
+    if result["curve"]:
+        lines += [fill(f"  note: {note}", 118, subsequent_indent=" " * 8) for note in result["curve"]["notes"]]
     lines += [f"  -> {_figure(figure)}{'' if is_reached(figure) else '  MISSED'}" for figure in result["figures"]]
     if (result["others"] or 0) > _DISTURBED:
         lines.append(

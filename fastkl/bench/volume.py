@@ -11,14 +11,15 @@ from unittest.mock import patch
 import numpy as np
 import numpy.typing as npt
 
-from fastkl.bench import floor
+from fastkl.bench import floor, loops
 from fastkl.bench.case import Case
+from fastkl.bench.contestant import Call, Peer, first_items
 from fastkl.bench.files import VolumeCase, run_over, run_untimed
-from fastkl.bench.peers import FASTKL, Call, Peer, first_items
+from fastkl.bench.peers import FASTKL
 
 _Array = npt.NDArray[Any]
 _SLICE = 1 << 12  # rows that other libraries get at a time
-_BLOCK = 1 << 14  # rows that are read at a time, or make a chunk of dask
+_BLOCK = 1 << 14  # rows that are read at a time
 
 
 def _run(case: Case) -> Call:
@@ -108,34 +109,46 @@ def _by_slices(divergence: Callable[[_Array, _Array], Any], case: Case) -> Call:
     return lambda: np.concatenate([divergence(p, q) for p, q in _slices(case)])
 
 
-def _entropy(p: _Array, q: _Array) -> Any:
+def entropy_of(p: _Array, q: _Array) -> Any:
+    """By SciPy."""
     from scipy.stats import entropy
 
     return entropy(p, q, axis=1)
 
 
-def _formula(p: Any, q: Any) -> Any:
+def formula(p: Any, q: Any) -> Any:
+    """By NumPy, or by what behaves like it."""
     p, q = (rows / rows.sum(axis=1, keepdims=True) for rows in (p, q))
     return (p * np.log(p / q)).sum(axis=1)
 
 
-def _chunked(case: Case) -> list[Any]:
-    import dask.array as da
+def _torch_formula(p: _Array, q: _Array) -> Any:
+    import torch
 
-    rows = min(_BLOCK, -(-len(case.p) // case.threads))
-    return [da.from_array(array, chunks=(rows, -1), name=False) for array in (case.p, case.q)]
-
-
-def _dask(case: Case) -> Call:
-    import fastkl
-
-    lazy = fastkl.kl_divergence(*_chunked(case), normalize=case.normalize)
-    return lambda: lazy.compute(scheduler="threads", num_workers=case.threads)
+    x, y = (torch.tensor(rows) for rows in (p, q))  # from_numpy warns of rows that can't be written
+    s, t = x.sum(1), y.sum(1)
+    return (x / y).log_().mul_(x).sum(1) / s + torch.log(t / s)
 
 
-def _dask_of_numpy(case: Case) -> Call:
-    lazy = _formula(*_chunked(case))
-    return lambda: lazy.compute(scheduler="threads", num_workers=case.threads)
+def _torch_by_slices(case: Case) -> Call:
+    import torch
+
+    call = _by_slices(_torch_formula, case)
+
+    def on_threads() -> Any:
+        torch.set_num_threads(case.threads)
+        return call()
+
+    return on_threads
+
+
+def loop_on(threads: int) -> Callable[[_Array, _Array], Any]:
+    """By a loop that Numba compiles."""
+    return lambda p, q: loops.over_rows(loops.kl_normalized, (p, q), (), np.empty(len(q)), threads)
+
+
+def _numba_by_slices(case: Case) -> Call:
+    return _by_slices(loop_on(case.threads), case)
 
 
 IN_MEMORY = Peer("in memory", FASTKL.bind, "fastkl")
@@ -144,8 +157,8 @@ RUN_WITHOUT_JOURNAL = Peer("fastkl, no journal", _run_without_journal, "fastkl")
 READING = Peer("reading alone, 1 thread", _reading, "fastkl", rtol=None)
 MAPPED_FLOOR = Peer("read floor, mapped anew", _mapped_floor, rtol=None)
 SLICES = (
-    Peer("scipy.stats.entropy, slices", partial(_by_slices, _entropy), "scipy", first_items),
-    Peer("numpy, slices", partial(_by_slices, _formula), "numpy", first_items),
+    Peer("scipy.stats.entropy, slices", partial(_by_slices, entropy_of), "scipy", first_items),
+    Peer("numpy, slices", partial(_by_slices, formula), "numpy", first_items),
+    Peer("numba loop, slices", _numba_by_slices, "numba", first_items),
+    Peer("torch, slices", _torch_by_slices, "torch", first_items),
 )
-DASK = Peer("fastkl, dask threaded", _dask, "dask")
-DASK_OF_NUMPY = Peer("dask of numpy", _dask_of_numpy, "dask", first_items)

@@ -1,6 +1,6 @@
 """Files that are complete or absent."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -23,11 +23,8 @@ def complete_or_absent(target: Path, force: bool) -> Iterator[BinaryIO]:
         made.abandon()
 
 
-def check_target(target: Path, force: bool, inputs: Sequence[Path]) -> None:
+def check_target(target: Path, force: bool) -> None:
     """Raise UsageError, before anything is computed, where no result may be put or can be."""
-    for path in inputs:
-        if target.exists() and path.exists() and target.samefile(path):
-            raise UsageError(f"{target} is an input; name another file for the result")
     _target(target, force).abandon()
 
 

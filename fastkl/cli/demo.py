@@ -157,11 +157,11 @@ def _check_folder(folder: Path, force: bool) -> None:
     """Refuse what can't be written before anything is computed."""
     if folder.is_dir():
         for name in (*PICTURES, PAGE):
-            check_target(folder / name, force, ())
+            check_target(folder / name, force)
     elif os.path.lexists(folder):
         raise UsageError(f"{folder} is not a folder")
     else:
-        check_target(folder, force, ())
+        check_target(folder, force)
 
 
 def _has_matplotlib() -> bool:

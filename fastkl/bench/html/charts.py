@@ -11,11 +11,13 @@ from fastkl.bench.html.words import (
     is_fastkl,
     is_floor,
     measured,
-    sized,
+    multiple_of,
+    point_of,
     suite_of,
     three_digits,
     time_of,
 )
+from fastkl.bench.scaling import counted
 
 Chart = dict[str, Any]
 
@@ -30,7 +32,7 @@ def speed_chart(job: Job) -> Chart | None:
     bars = [
         {
             "name": line["name"],
-            "value": line["median"] / base["median"],
+            "value": multiple_of(job, line),
             "label": time_of(job, line["median"]),
             "role": role_of(line["name"]),
         }
@@ -90,7 +92,7 @@ def scaling_chart(job: Job, what: str) -> Chart | None:
     """
     points: dict[str, dict[int, float]] = {}
     for line in measured(job):
-        who, size, of = sized(line["name"]) or (line["name"], job["threads"], "threads")
+        who, size, of = point_of(job, line) or (line["name"], job["threads"], "threads")
         if of == what:
             points.setdefault(who, {})[size] = line["median"]
     points = {who: values for who, values in points.items() if len(values) > 1}
@@ -99,14 +101,17 @@ def scaling_chart(job: Job, what: str) -> Chart | None:
     series = [{"name": who, "points": sorted(values.items()), "role": role_of(who)} for who, values in points.items()]
     unit = "ns per bin" if job["unit"] == "bin" else f"ns per {job['unit']}"
     text = " ".join(_scaling_sentence(who, sorted(values.items()), what, unit) for who, values in points.items())
+    chart: Chart = {"kind": "scaling", "x": what, "y": unit, "series": series, "text": text, "marks": [], "rate": None}
     title = f"Time in {unit}, by the number of {what}; lower is faster"
-    return {"kind": "scaling", "title": title, "x": what, "y": unit, "series": series, "text": text}
+    if curve := job["curve"]:
+        chart |= {"marks": curve["marks"], "rate": {"unit": curve["unit"], "per_item": curve["per_item"]}}
+        title += f". On the right what that is in {curve['unit']}"
+    return chart | {"title": title}
 
 
 def _scaling_sentence(who: str, points: list[tuple[int, float]], what: str, unit: str) -> str:
     (first, before), (last, after) = points[0], points[-1]
-    noun = what if first > 1 else what[:-1]
-    return f"{who}: {three_digits(before)} {unit} at {first:,} {noun}, {three_digits(after)} at {last:,}."
+    return f"{who}: {three_digits(before)} {unit} at {counted(first, what)}, {three_digits(after)} at {last:,}."
 
 
 def overview_chart(session: Session) -> Chart | None:
@@ -128,16 +133,15 @@ def overview_chart(session: Session) -> Chart | None:
 def _multiples(jobs: list[Job], name: str) -> list[float | None]:
     values: list[float | None] = []
     for job in jobs:
-        base, found = base_of(job), [line["median"] for line in measured(job) if line["name"] == name]
-        values.append(found[0] / base["median"] if base and found else None)
+        found = [line for line in measured(job) if line["name"] == name]
+        values.append(multiple_of(job, found[0]) if found else None)
     return values
 
 
 def _overview_sentence(jobs: list[Job]) -> str:
     words = []
     for job, value in zip(jobs, _multiples(jobs, "fastkl"), strict=True):
-        base = base_of(job)
-        slowest = max(line["median"] / base["median"] for line in measured(job)) if base else 1.0
+        slowest = max(multiple_of(job, line) or 1.0 for line in measured(job))
         own = "" if value is None else f"fastkl {three_digits(value)}, "
         words.append(f"{job['name']}: {own}slowest {three_digits(slowest)}")
     return "; ".join(words) + "."

@@ -18,12 +18,15 @@ _MACHINE: _Kinds = {
 _JOB: _Kinds = {
     "name": (str,), "about": (str,), "rows": (int,), "bins": (int,), "dtype": (str,), "normalize": (bool,),
     "axis": (int,), "unit": (str,), "threads": (int,), "reference": (str,), "others": _MAYBE, "lines": (list,),
-    "figures": (list,),
+    "figures": (list,), "curve": (dict, NoneType),
 }  # fmt: skip
+_CURVE: _Kinds = {"variable": (str,), "unit": (str,), "per_item": _NUMBER, "marks": (list,), "notes": (list,)}
+_MARK: _Kinds = {"at": (int,), "label": (str,)}
 _LINE: _Kinds = {
     "name": (str,), "note": (str,), "best": _MAYBE, "median": _MAYBE, "rounds": (int,), "floor_ratio": _MAYBE,
-    "scipy_ratio": _MAYBE, "error": _MAYBE,
+    "scipy_ratio": _MAYBE, "error": _MAYBE, "at": (int, NoneType),
 }  # fmt: skip
+_ADDED = {"curve", "at"}  # are not in older files, which have no curves
 _FIGURE: _Kinds = {
     "name": (str,), "value": _MAYBE, "bound": _NUMBER, "aim": _MAYBE, "at_most": (bool,), "at_best": _MAYBE,
 }  # fmt: skip
@@ -52,7 +55,10 @@ def read_sessions(path: Path) -> list[dict[str, Any]]:
 
 
 def check_session(session: Any) -> None:
-    """Raise ValueError with the place of the first value that is missing or of another kind."""
+    """Raise ValueError with the place of the first value that is missing or of another kind.
+
+    What older versions did not write is added: null.
+    """
     _check(session, _SESSION, "the session")
     _check(session["machine"], _MACHINE, "machine")
     for name, version in session["machine"]["versions"].items():
@@ -66,12 +72,32 @@ def check_session(session: Any) -> None:
         for j, line in enumerate(job["lines"]):
             _check(line, _LINE, f"jobs[{i}].lines[{j}]")
             _check_range(line, f"jobs[{i}].lines[{j}]")
+        _check_curve(job, f"jobs[{i}]")
+
+
+def _check_curve(job: dict[str, Any], place: str) -> None:
+    for j, line in enumerate(job["lines"]):
+        if line["at"] is not None and job["curve"] is None:
+            raise ValueError(f"{place}.lines[{j}].at is {line['at']}, expected null in a job that has no curve")
+        if line["at"] is not None and line["at"] < 1:
+            raise ValueError(f"{place}.lines[{j}].at is {line['at']}, expected a whole number above zero")
+    if (curve := job["curve"]) is None:
+        return
+    _check(curve, _CURVE, f"{place}.curve")
+    if not curve["per_item"] > 0:
+        raise ValueError(f"{place}.curve.per_item is {curve['per_item']}, expected a number above zero")
+    for j, mark in enumerate(curve["marks"]):
+        _check(mark, _MARK, f"{place}.curve.marks[{j}]")
+    for j, note in enumerate(curve["notes"]):
+        _check({str(j): note}, {str(j): (str,)}, f"{place}.curve.notes")
 
 
 def _check(value: Any, kinds: _Kinds, place: str) -> None:
     if not isinstance(value, dict):
         raise ValueError(f"{place} is {_shown(value)}, expected an object")
     for key, accepted in kinds.items():
+        if key not in value and key in _ADDED:
+            value[key] = None
         if key not in value:
             raise ValueError(f"{place} has no {key}")
         if type(value[key]) not in accepted:

@@ -10,7 +10,7 @@ from typing import Any
 from fastkl.bench.html.figures import check_session
 from fastkl.bench.html.page import STATIC, Page
 
-_COPIED = ("page.css", "page.js", "chart.umd.min.js", "chart.umd.min.js.LICENSE.md")
+_COPIED = ("page.css", "theme.js", "page.js", "chart.umd.min.js", "chart.umd.min.js.LICENSE.md")
 
 
 def check_folder(folder: Path, force: bool) -> None:

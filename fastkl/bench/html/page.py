@@ -1,6 +1,7 @@
 """The page: a section for what it shows at a glance, each suite's jobs, how they scale, all figures, the machines."""
 
 import json
+from collections.abc import Iterable
 from importlib.resources import files
 from string import Template
 from typing import Any
@@ -8,9 +9,19 @@ from typing import Any
 import fastkl
 from fastkl.bench.html.charts import Chart, error_chart, overview_chart, scaling_chart, speed_chart
 from fastkl.bench.html.markup import Markup, element, join
-from fastkl.bench.html.tables import fastest_line, machine_of, reservations_of, table_of_all, table_of_job, targets_of
-from fastkl.bench.html.words import Job, Session, size_of, suite_of
+from fastkl.bench.html.tables import (
+    fastest_line,
+    machine_of,
+    notes_of,
+    reservations_of,
+    table_of_all,
+    table_of_curve,
+    table_of_job,
+    targets_of,
+)
+from fastkl.bench.html.words import Job, Line, Session, measured, size_of, suite_of
 from fastkl.bench.report import is_reached
+from fastkl.bench.scaling import counted
 
 STATIC = files("fastkl.bench.html") / "static"
 
@@ -40,11 +51,16 @@ class Page:
 
     def _summary(self) -> str:
         jobs = [job for session in self.sessions for job in session["jobs"]]
-        names = list(dict.fromkeys(line["name"].partition(", ")[0] for job in jobs for line in job["lines"]))
+        names = _contestants(line for job in jobs for line in measured(job))
+        absent = [name for name in _contestants(line for job in jobs for line in job["lines"]) if name not in names]
         figures = [figure for job in jobs for figure in job["figures"] if figure["value"] is not None]
-        kept = sum(map(is_reached, figures))
-        targets = f" {kept} of {len(figures)} targets of the project were kept." if figures else ""
-        return f"{len(jobs)} jobs; contestants: {', '.join(names)}.{targets}"
+        words = [counted(len(jobs), "jobs") + (f"; contestants: {', '.join(names)}." if names else ".")]
+        if absent:
+            words.append(f"Not measured, for the reasons in their notes: {', '.join(absent)}.")
+        if figures:
+            kept, targets = sum(map(is_reached, figures)), counted(len(figures), "targets of the project")
+            words.append(f"{kept} of {targets} {'was' if len(figures) == 1 else 'were'} kept.")
+        return " ".join(words)
 
     def _overview(self, session: Session) -> Markup:
         chart = overview_chart(session)
@@ -55,8 +71,8 @@ class Page:
 
     def _suite(self, number: int, session: Session) -> Markup:
         title = f"Suite {suite_of(session)}"
-        where = f"{session['date'][:10]}, {session['machine']['cpu']}, {session['threads']} threads"
-        labels = {f"job-{number}-{i}": job for i, job in enumerate(session["jobs"])}
+        where = f"{session['date'][:10]}, {session['machine']['cpu']}, {counted(session['threads'], 'threads')}"
+        labels = {_label_of(number, i): job for i, job in enumerate(session["jobs"])}
         links = [element("a", job["name"], href=f"#{label}") for label, job in labels.items()]
         head = [
             element("h2", title, id=f"suite-{number}"),
@@ -64,7 +80,7 @@ class Page:
             reservations_of(session),
             element("nav", *links, aria_label=f"Jobs of suite {suite_of(session)}"),
         ]
-        jobs = [self._job(label, job) for label, job in labels.items()]
+        jobs = [self._job(label, job) for label, job in labels.items() if not job["curve"]]
         return element("section", *head, *jobs, aria_labelledby=f"suite-{number}")
 
     def _job(self, label: str, job: Job) -> Markup:
@@ -82,13 +98,35 @@ class Page:
         return element("article", *parts, aria_labelledby=label)
 
     def _scaling(self) -> Markup:
+        curves, others = [], []
+        for number, session in enumerate(self.sessions):
+            for i, job in enumerate(session["jobs"]):
+                if job["curve"]:
+                    curves.append(self._curve(_label_of(number, i), job))
+                else:
+                    others += self._scales(job)
+        return join([*curves, element("div", *others, class_="charts")]) if curves or others else Markup("")
+
+    def _curve(self, label: str, job: Job) -> Markup:
+        """A job that is all points of curves: its chart, what its knees are, its table."""
+        chart = scaling_chart(job, job["curve"]["variable"])
+        beside = [notes_of(job), targets_of(job)]
+        parts = [
+            element("h3", job["name"], id=label),
+            element("p", job["about"], ". ", element("span", size_of(job), class_="size")),
+            element("div", *([self._figure(chart)] if chart else []), element("div", *beside), class_="charts"),
+        ]
+        table = _scrolled(table_of_curve(job), f"Points of {job['name']}")
+        parts.append(element("details", element("summary", f"All points of {job['name']}"), table))
+        return element("article", *parts, aria_labelledby=label)
+
+    def _scales(self, job: Job) -> list[Markup]:
+        """Charts of contestants of a job that were measured at several numbers of something."""
         parts = []
-        for session in self.sessions:
-            for job in session["jobs"]:
-                for chart in filter(None, (scaling_chart(job, what) for what in _SCALES)):
-                    title = f"{job['name']}: {job['about']}, by {chart['x']}"
-                    parts.append(element("div", element("h3", title), self._figure(chart)))
-        return element("div", *parts, class_="charts") if parts else Markup("")
+        for chart in filter(None, (scaling_chart(job, what) for what in _SCALES)):
+            title = f"{job['name']}: {job['about']}, by {chart['x']}"
+            parts.append(element("div", element("h3", title), self._figure(chart)))
+        return parts
 
     def _figure(self, chart: Chart) -> Markup:
         """A title, a place for the chart, and the sentence that says the same."""
@@ -101,6 +139,14 @@ class Page:
 
     def _machine(self, session: Session) -> Markup:
         return join([element("h3", f"Suite {suite_of(session)}"), machine_of(session)])
+
+
+def _contestants(lines: Iterable[Line]) -> list[str]:
+    return list(dict.fromkeys(line["name"].partition(", ")[0] for line in lines))
+
+
+def _label_of(number: int, job: int) -> str:
+    return f"job-{number}-{job}"
 
 
 def _scrolled(table: Markup, label: str) -> Markup:

@@ -7,16 +7,21 @@ from fastkl.bench.html.words import (
     Job,
     Line,
     Session,
+    base_of,
     error_of,
     is_fastkl,
     is_floor,
     maybe,
+    measured,
+    multiple_of,
+    point_of,
     size_of,
     suite_of,
     three_digits,
     time_of,
 )
 from fastkl.bench.report import is_reached
+from fastkl.bench.scaling import counted
 
 # Above this part of the CPUs, what other processes take shows in the figures.
 DISTURBED = 0.05
@@ -104,6 +109,32 @@ def table_of_job(job: Job, label: str) -> Markup:
     return element("table", caption, element("thead", element("tr", *heads)), element("tbody", *lines))
 
 
+def table_of_curve(job: Job) -> Markup:
+    """The points of a curve: a line for each value of its variable, each contestant's time and rate beside it."""
+    curve = job["curve"]
+    points: dict[int, dict[str, Line]] = {}
+    for line in measured(job):
+        if point := point_of(job, line):
+            points.setdefault(point[1], {})[point[0]] = line
+    names = list(dict.fromkeys(who for of in points.values() for who in of))
+    titles = [f"{name}, {unit}" for name in names for unit in (f"ns per {job['unit']}", curve["unit"])]
+    heads = [element("th", title, scope="col", class_="number") for title in (curve["variable"], *titles)]
+    lines = []
+    for value, of in sorted(points.items()):
+        cells = [element("th", f"{value:,}", scope="row", class_="number")]
+        for name in names:
+            time = of[name]["median"] if name in of else None
+            cells += [_cell(number, maybe(number)) for number in (time, time and curve["per_item"] / time)]
+        lines.append(element("tr", *cells))
+    caption = element("caption", f"{job['name']}: medians, by the number of {curve['variable']}")
+    return element("table", caption, element("thead", element("tr", *heads)), element("tbody", *lines))
+
+
+def notes_of(job: Job) -> Markup:
+    """What a curve shows, in sentences, and what its marks are."""
+    return element("ul", *[element("li", note) for note in job["curve"]["notes"]], class_="notes")
+
+
 def targets_of(job: Job) -> Markup:
     """The project's own targets for a job, and whether they were kept."""
     items = []
@@ -123,10 +154,11 @@ def machine_of(session: Session) -> Markup:
     machine = session["machine"]
     others = max((job["others"] or 0 for job in session["jobs"]), default=0)
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    threads = counted(session["threads"], "threads")
     return _definitions(
         [
             ("Measured", session["date"]),
-            ("Processor", f"{machine['cpu']}, {machine['cpus']} CPUs, {session['threads']} threads used at most"),
+            ("Processor", f"{machine['cpu']}, {counted(machine['cpus'], 'CPUs')}, {threads} used at most"),
             ("Caches", machine["caches"] or "not known"),
             ("Memory", f"{machine['memory_gb']:g} GB"),
             ("System", machine["system"]),
@@ -158,11 +190,9 @@ def fastest_line(job: Job) -> str:
     own = next((line for line in job["lines"] if line["name"] == "fastkl" and line["median"] is not None), None)
     if own is None:
         return ""
-    words = [time_of(job, own["median"]) + f" per {job['unit']}"]
-    if own["floor_ratio"] is not None and job["unit"] == "bin":
-        words.append(f"{own['floor_ratio']:.0%} of the floor's speed")
-    if own["scipy_ratio"] is not None and is_floor(job["reference"]):
-        words.append(f"{own['scipy_ratio']:.0%} of the speed of the {job['reference']}")
-    elif own["scipy_ratio"] is not None:
+    words, base = [time_of(job, own["median"]) + f" per {job['unit']}"], base_of(job)
+    if base and is_floor(base["name"]):
+        words.append(f"{three_digits(multiple_of(job, own) or 1)} times the {base['name']}'s time")
+    if own["scipy_ratio"] is not None and not is_floor(job["reference"]):
         words.append(f"{three_digits(own['scipy_ratio'])} times as fast as {job['reference']}")
     return f"fastkl: {', '.join(words)}."

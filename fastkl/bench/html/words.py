@@ -6,6 +6,7 @@ from typing import Any
 
 from fastkl.bench.pairs import PRODUCT
 from fastkl.bench.peers import FLOOR
+from fastkl.bench.scaling import counted
 
 Session = dict[str, Any]
 Job = dict[str, Any]
@@ -50,8 +51,8 @@ def error_of(line: Line) -> str:
 def size_of(job: Job) -> str:
     """What the job ran on."""
     axis = ", axis=0" if job["axis"] == 0 else ""
-    threads = f"{job['threads']} thread{'' if job['threads'] == 1 else 's'}"
-    return f"{job['rows']:,} x {job['bins']:,} {job['dtype']}{axis}; normalize={job['normalize']}; {threads}"
+    size = f"{job['rows']:,} x {job['bins']:,} {job['dtype']}{axis}; normalize={job['normalize']}"
+    return f"{size}; {counted(job['threads'], 'threads')}"
 
 
 def measured(job: Job) -> list[Line]:
@@ -61,9 +62,21 @@ def measured(job: Job) -> list[Line]:
 
 def base_of(job: Job) -> Line | None:
     """The contestant that others are compared with: the floor, in a job that has none the fastest."""
-    lines = [line for line in measured(job) if not sized(line["name"])]
+    lines = [line for line in measured(job) if not point_of(job, line)]
     floors = [line for line in lines if is_floor(line["name"])]
     return min(floors or lines, key=lambda line: line["median"], default=None)
+
+
+def multiple_of(job: Job, line: Line) -> float | None:
+    """A contestant's time over that of the job's base: by rounds where the rounds were compared, else by medians."""
+    base = base_of(job)
+    if base is None or line["median"] is None:
+        return None
+    if line is base:
+        return 1.0
+    ratios = {FLOOR.name: line["floor_ratio"], job["reference"]: line["scipy_ratio"]}
+    by_rounds = ratios.get(base["name"]) if is_floor(base["name"]) else None
+    return float(1 / by_rounds if by_rounds else line["median"] / base["median"])
 
 
 def is_fastkl(name: str) -> bool:
@@ -87,6 +100,13 @@ def sized(name: str) -> tuple[str, int, str] | None:
         return None
     what = found["what"]
     return found["who"], int(found["size"].replace(",", "")), what if what.endswith("s") else f"{what}s"
+
+
+def point_of(job: Job, line: Line) -> tuple[str, int, str] | None:
+    """Who was measured at how many of what, where a line is a point of several."""
+    if line["at"] is None:
+        return sized(line["name"])
+    return line["name"].rpartition(", ")[0], line["at"], job["curve"]["variable"]
 
 
 def suite_of(session: Session) -> str:

@@ -23,11 +23,16 @@ const DASHES = [[2, 3], [8, 3, 2, 3], [12, 4], [4, 4], [1, 5]];
 const MARKS = 5; // colours of marks in page.css
 
 function look(series) {
-  let others = 0;
+  const before = { fastkl: 0, floor: 0, other: 0 };
   return series.map(({ role }) => {
-    if (role === "fastkl") return { colour: colour("fastkl"), shape: "circle", dash: [], width: 3, radius: 6 };
-    if (role === "floor") return { colour: colour("floor"), shape: "line", dash: [6, 4], width: 2, radius: 7 };
-    const i = others++;
+    const i = before[role]++;
+    if (role === "fastkl") {
+      return { colour: colour("fastkl"), shape: ["circle", "triangle", "rectRot"][i % 3],
+        dash: [[], [8, 4], [2, 3]][i % 3], width: 3, radius: 6 };
+    }
+    if (role === "floor") {
+      return { colour: colour("floor"), shape: "line", dash: [[6, 4], [2, 3]][i % 2], width: 2, radius: 7 };
+    }
     return { colour: colour(`mark-${i % MARKS}`), shape: SHAPES[i % SHAPES.length], dash: DASHES[i % DASHES.length],
       width: 2, radius: 5 };
   });
@@ -127,29 +132,94 @@ function overview(chart, frame) {
   };
 }
 
-// Below the roofline nothing can be: it is shaded.
-function scaling(chart) {
+// Upright lines where something happens to a curve, what it is written along them.
+const uprights = {
+  id: "uprights",
+  beforeDatasetsDraw({ ctx, chartArea, scales }, _, { marks }) {
+    ctx.save();
+    ctx.font = `11px ${Chart.defaults.font.family}`;
+    ctx.strokeStyle = colour("quiet");
+    ctx.fillStyle = colour("quiet");
+    ctx.setLineDash([2, 3]);
+    let last = { x: -Infinity, end: 0 };
+    for (const { at, label } of marks) {
+      const x = Math.round(scales.x.getPixelForValue(at)) + 0.5; // the middle of a pixel: one wide, not two
+      ctx.beginPath();
+      ctx.moveTo(x, Math.round(chartArea.top));
+      ctx.lineTo(x, chartArea.bottom);
+      ctx.stroke();
+      // Names of lines that are close to each other stand one below the other.
+      const start = x - last.x < 14 ? last.end + 8 : chartArea.top + 4;
+      ctx.save();
+      ctx.translate(x + 3, start);
+      ctx.rotate(Math.PI / 2);
+      ctx.textBaseline = "bottom";
+      ctx.textAlign = "left";
+      ctx.fillText(label, 0, 0);
+      ctx.restore();
+      last = { x, end: start + ctx.measureText(label).width };
+    }
+    ctx.restore();
+  },
+};
+
+// The numbers that were measured where they are few, else round ones.
+function scalingAxis(chart, range) {
+  const values = [...new Set(chart.series.flatMap((series) => series.points.map(([x]) => x)))];
+  const few = { callback: (value) => short(value), autoSkip: true, maxRotation: 0 };
+  if (chart.x === "threads" && range.max / range.min > 4) {
+    return axis({ type: "logarithmic", ...range, ticks: few,
+      afterBuildTicks: (scale) => { scale.ticks = values.map((value) => ({ value })); } });
+  }
+  return range.max / range.min > 50
+    ? logAxis(short, range)
+    : axis({ type: "linear", ...range, ticks: { precision: 0 } });
+}
+
+// The names of lines, those of the floors with their dashes: they have no marks.
+function legend(looks, series) {
+  const own = Chart.defaults.plugins.legend.labels.generateLabels;
+  return { labels: { usePointStyle: true, generateLabels: (drawing) => own(drawing).map((item) => ({ ...item,
+    lineDash: series[item.datasetIndex].role === "floor" ? looks[item.datasetIndex].dash : [] })) } };
+}
+
+// Below the roofline nothing can be: it is shaded. On the right the rate that a time means.
+function scaling(chart, frame) {
   const looks = look(chart.series);
+  const sum = (series) => series.points.reduce((total, [, y]) => total + y, 0);
+  const floors = chart.series.filter((series) => series.role === "floor");
+  const lowest = floors.reduce((a, b) => (sum(b) < sum(a) ? b : a), floors[0]);
   const datasets = chart.series.map((series, i) => ({
     label: series.role === "floor" ? `${series.name} (roofline)` : series.name,
     data: series.points.map(([x, y]) => ({ x, y })), borderColor: looks[i].colour, borderDash: looks[i].dash,
     borderWidth: looks[i].width, pointStyle: looks[i].shape, pointRadius: series.role === "floor" ? 0 : looks[i].radius,
     pointBackgroundColor: looks[i].colour, backgroundColor: faint(colour("floor"), 0.12),
-    fill: series.role === "floor" ? "start" : false, clip: 10, order: series.role === "fastkl" ? 0 : 1 }));
+    fill: series === lowest ? "start" : false, clip: 10, order: series.role === "fastkl" ? 0 : 1 }));
   const sizes = chart.series.flatMap((series) => series.points.map(([x]) => x));
   const range = { min: Math.min(...sizes), max: Math.max(...sizes) };
-  const x = range.max / range.min > 50
-    ? logAxis(short, range)
-    : axis({ type: "linear", ...range, ticks: { precision: 0 } });
   const spread = chart.series.flatMap((series) => series.points.map(([, y]) => y));
-  const y = Math.max(...spread) / Math.min(...spread) > 20
-    ? logAxis(digits)
-    : axis({ beginAtZero: true });
+  const isWide = Math.max(...spread) / Math.min(...spread) > 20;
+  const y = isWide
+    ? logAxis(digits, { min: Math.min(...spread) / 1.5, max: Math.max(...spread) * 1.3 })
+    : axis({ min: 0, max: Math.max(...spread) * 1.1, ticks: { includeBounds: false } });
+  const scales = { x: scalingAxis(chart, range), y };
+  y.title = { display: true, text: chart.y };
+  if (chart.rate) {
+    const { unit, per_item: perItem } = chart.rate;
+    const rate = (value) => (value > 0 ? digits(perItem / value) : null);
+    scales.rate = { ...y, position: "right", grid: { display: false }, title: { display: true, text: unit },
+      ticks: { ...y.ticks, callback: (value) => (isWide && ![1, 2, 5].includes(leads(value)) ? null : rate(value)) } };
+  }
+  const marks = chart.marks.filter(({ at }) => at > range.min && at < range.max);
+  const rateOf = (item) => (chart.rate ? `, ${digits(chart.rate.per_item / item.parsed.y)} ${chart.rate.unit}` : "");
+  if (chart.series.length > 3 && frame.clientWidth < 500) frame.style.height = "26rem";
   return {
     type: "line",
     data: { datasets },
-    options: { scales: { x, y }, layout: { padding: { right: 10 } }, plugins: { legend: { labels: { usePointStyle: true } },
-      tooltip: { callbacks: { label: (item) => `${item.dataset.label}: ${digits(item.parsed.y)} ${chart.y}`,
+    plugins: [uprights],
+    options: { scales, layout: { padding: { right: 10 } }, plugins: { uprights: { marks },
+      legend: legend(looks, chart.series),
+      tooltip: { callbacks: { label: (item) => `${item.dataset.label}: ${digits(item.parsed.y)} ${chart.y}${rateOf(item)}`,
         title: (items) => `${items[0].parsed.x.toLocaleString("en")} ${chart.x}` } } } },
   };
 }
@@ -176,12 +246,10 @@ const nearby = new IntersectionObserver((entries) => {
 }, { rootMargin: "600px" });
 canvases.forEach((canvas) => nearby.observe(canvas));
 
-// ---- theme
+// ---- theme: theme.js knows it
 
 const root = document.documentElement;
 const button = document.getElementById("theme");
-const systemIsDark = matchMedia("(prefers-color-scheme: dark)");
-const isDark = () => (root.dataset.theme ?? (systemIsDark.matches ? "dark" : "light")) === "dark";
 
 function redraw() {
   button.setAttribute("aria-pressed", String(isDark()));
@@ -190,7 +258,7 @@ function redraw() {
 }
 
 button.addEventListener("click", () => {
-  root.dataset.theme = isDark() ? "light" : "dark";
+  choose(isDark() ? "light" : "dark");
   redraw();
 });
 systemIsDark.addEventListener("change", redraw);
