@@ -1,7 +1,7 @@
 """From the arguments of a public function to its result: check, run, shape the answer."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -66,9 +66,15 @@ def compare(
     question, answer = _question(kind, options, answer or form.run, is_entropy=len(named) == 1)
     values = list(named.values())
     if is_plain and answer is run:
-        found = _run_few(values[0], values[-1], options.axis, question)
-        if found is not None:
-            return _deliver(finish(found), None, None, values[0].dtype)
+        p, q = values[0], values[-1]
+        if is_single(p, q):
+            single = run_single(p, q, question)
+            if single is not None:
+                return finish(single)
+        elif options.axis == -1 and are_few(p, q, question):
+            few = run_few(p, q, question)
+            if few is not None:
+                return _deliver(finish(few), None, None, p.dtype)
     if has_lazy([*values, options.weights]):
         from fastkl.lazy._rows import compare_lazily
 
@@ -80,30 +86,45 @@ def compare(
 
 def _is_plain(options: Options) -> bool:
     o = options
-    return o.weights is o.out is o.dtype is o.dim is None and o.keepdims is False and type(o.axis) is int
-
-
-def _run_few(p: Any, q: Any, axis: int, question: Question) -> Any:
-    """The divergences of a pair or of some pairs of plain rows, without the ceremony; None if that takes more."""
-    if axis in (0, -1) and is_single(p, q):
-        return run_single(p, q, question)
-    if axis == -1 and are_few(p, q, question):
-        return run_few(p, q, question)
-    return None
+    return o.weights is o.out is o.dtype is o.dim is None and o.keepdims is False and o.axis in (0, -1)
 
 
 def _question(
     kind: Any, options: Options, answer: Callable[..., Answers], is_entropy: bool
 ) -> tuple[Question, Callable[..., Answers]]:
     """What the engine is asked, once the options are found good, and what answers."""
-    _check.check_option("on_invalid", options.on_invalid, ("raise", "nan"))
-    _check.check_threads(options.threads)
-    _check.check_flag("keepdims", options.keepdims)
-    normalize, pseudocount = _check.check_flag("normalize", options.normalize), options.pseudocount
-    if isinstance(pseudocount, str):
-        rule = rule_of(pseudocount, kind, is_entropy)
-        answer, normalize, pseudocount = partial(answer_by_rule, rule, answer), normalize or rule.scales, 0.0
-    return Question(kind, normalize, _check.check_pseudocount(pseudocount), _check.check_base(options.base)), answer
+    pseudocount = options.pseudocount
+    rule = rule_of(pseudocount, kind, is_entropy) if isinstance(pseudocount, str) else None
+    number = pseudocount if rule is None else 0.0
+    question = _checked(
+        kind, options.on_invalid, options.threads, options.keepdims, options.normalize, number, options.base
+    )
+    if rule is not None:
+        return question._replace(normalize=question.normalize or rule.scales), partial(answer_by_rule, rule, answer)
+    return question, answer
+
+
+def _checked(*given: Any) -> Question:
+    # Most calls repeat the options of an earlier one: to check them takes as long as the kernel does for two rows.
+    try:
+        return _kept_question(*given)
+    except TypeError:  # what has no hash, or is no option
+        pass
+    return _question_of(*given)
+
+
+def _question_of(
+    kind: Any, on_invalid: Any, threads: Any, keepdims: Any, normalize: Any, pseudocount: Any, base: Any
+) -> Question:
+    _check.check_option("on_invalid", on_invalid, ("raise", "nan"))
+    _check.check_threads(threads)
+    _check.check_flag("keepdims", keepdims)
+    normalize = _check.check_flag("normalize", normalize)
+    return Question(kind, normalize, _check.check_pseudocount(pseudocount), _check.check_base(base))
+
+
+# By type too: 1 is no flag, and tags without parameters are equal.
+_kept_question = lru_cache(maxsize=256, typed=True)(_question_of)
 
 
 def _compare_sparse(
