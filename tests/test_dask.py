@@ -183,14 +183,14 @@ def test_tasks_have_one_thread(monkeypatch):
 
 
 def test_blocks_are_not_copied(monkeypatch):
-    block, seen, batch_of = RNG.random((2, 500)), [], _compare.batch_of
+    block, seen, batch_of = RNG.random((2, 2000)), [], _compare.batch_of
 
     def record(names, arrays):
         seen.append(np.shares_memory(arrays[0], block))
         return batch_of(names, arrays)
 
     later = da.map_blocks(lambda: block, chunks=block.shape, dtype=float, meta=np.empty((0, 0)))
-    lazy = fastkl.kl_divergence(later, Q[0, 0, 0] + np.arange(500.0))
+    lazy = fastkl.kl_divergence(later, Q[0, 0, 0] + np.arange(2000.0))
     monkeypatch.setattr(_compare, "batch_of", record)
     values(lazy)
     assert seen == [True]
