@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 _KINDS = ("time_", "timeraw_", "track_", "peakmem_")
 # Of these parameters all values are tried, of those in the second line by fastkl alone; of others the first.
 _WHOLE = ("job", "library", "contestant", "objective")
-_WHOLE_OF_FASTKL = ("format", "dtype", "axis")
+_WHOLE_OF_FASTKL = ("format", "axis")
 # What makes the data small, by module.
 _SMALL = {"table": {"_SCALE": 1e-3, "_SCALE_OF_THREADS": 1e-3, "_FITS": 2}, "storage": {"_ROWS": 200}}
 
