@@ -9,9 +9,9 @@ import numpy as np
 from fastkl.kernels._jit import entry, inline
 from fastkl.kernels._lanes import BYTES, VECTORS, column_totals
 from fastkl.kernels._load import ALONG_ROWS, BIN_STEP, CONVERTER, ROW_STEPS, row_address
-from fastkl.kernels._logratio import high_bits, is_clear_sum, odd_bits
+from fastkl.kernels._logratio import is_clear_sum, odd_bits
 from fastkl.kernels._memory import call, keep, prefetch, unowned, view
-from fastkl.kernels._piece import LINE, is_moderate
+from fastkl.kernels._piece import LINE, is_moderate, odd_part
 from fastkl.kernels._terms import bin_term, is_in_units_of_p, is_told_by_sum, scales
 
 # Bytes of one operand that are read together: twice, the second time from the second-level cache, where as many of the
@@ -132,4 +132,4 @@ def _find_odd_rows(odd, total, address, step, n, is_told):
     for i in range(n):
         x = view(address + i * step, len(odd), total.dtype.type)
         for r in range(len(odd)):
-            odd[r] |= high_bits(x[r]) if is_told and is_clear_sum(total[r]) else odd_bits(x[r])
+            odd[r] |= odd_part(x[r], is_told and is_clear_sum(total[r]))

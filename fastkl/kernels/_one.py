@@ -14,9 +14,18 @@ from numba.extending import overload
 from fastkl.kernels._careful import careful_pieces
 from fastkl.kernels._jit import entry, inline
 from fastkl.kernels._load import ADDRESS, BIN_STEP, ROW_STEPS
-from fastkl.kernels._logratio import high_bits, is_clear_sum, log_ratio, odd_bits
+from fastkl.kernels._logratio import is_clear_sum, log_ratio
 from fastkl.kernels._memory import keep, unowned
-from fastkl.kernels._piece import GIVEN_TOTALS, ONLY_TOTALS, OWN_TOTALS, PIECE, address_ahead, sum_terms, total_of
+from fastkl.kernels._piece import (
+    GIVEN_TOTALS,
+    ONLY_TOTALS,
+    OWN_TOTALS,
+    PIECE,
+    address_ahead,
+    odd_part,
+    sum_terms,
+    total_of,
+)
 from fastkl.kernels._pieces import DONE, P_TOTAL, Q_TOTAL, RECORD, STATE, TERMS, TODO, join_pieces, join_totals
 from fastkl.kernels._terms import bin_term, follows_chain_rule, is_in_units_of_p, is_told_by_sum, wide_term
 from fastkl.kernels._wide import normal
@@ -211,7 +220,7 @@ def one_bin(kind: Any, x: Any, y: Any) -> Any:
         return np.nan
     g = bin_term(kind, x, y, 1.0, 1.0)
     is_told = is_told_by_sum(kind) and is_clear_sum(g)
-    if (high_bits(x) | high_bits(y)) if is_told else (odd_bits(x) | odd_bits(y)):
+    if odd_part(x, is_told) | odd_part(y, is_told):
         x, x_exponent = normal(x, 0)
         y, y_exponent = normal(y, 0)
         g, exponent = wide_term(kind, x, x_exponent, y, y_exponent)

@@ -292,23 +292,21 @@ def total_of(x: Any, is_told: Any) -> Any:
         return scan(x)
     total, seen = scan_for_highest(x)
     if seen != 0:  # minus zeros, maybe
-        seen = _high_bins(x)
+        seen = _odd_part_of(x, True)
     return total, seen
 
 
 @inline
-def _high_bins(x):
-    found = odd_bits(x.dtype.type(0))
-    for i in range(len(x)):
-        found = type(found)(found | high_bits(x[i]))
-    return np.int64(found)
+def odd_part(x: Any, is_told: Any) -> Any:
+    """Nonzero for a bin that the fast loops can't take; one that is too small they can where the sum tells of it."""
+    return high_bits(x) if is_told else odd_bits(x)
 
 
 @inline
-def _odd_bins(x):
+def _odd_part_of(x, is_told):
     found = odd_bits(x.dtype.type(0))
     for i in range(len(x)):
-        found = type(found)(found | odd_bits(x[i]))
+        found = type(found)(found | odd_part(x[i], is_told))
     return np.int64(found)
 
 
@@ -391,7 +389,7 @@ def odd_bins(kind: Any, seen: Any, total: Any, x: Any, y: Any, is_plain: Any) ->
     is_told = is_told_by_sum(kind) and is_plain and is_clear_sum(total)
     if seen == 0 and (is_told or not is_told_by_sum(kind)):
         return np.int64(0)
-    return _high_bins(x) | _high_bins(y) if is_told else _odd_bins(x) | _odd_bins(y)
+    return _odd_part_of(x, is_told) | _odd_part_of(y, is_told)
 
 
 @inline
