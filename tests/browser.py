@@ -38,15 +38,16 @@ class Browser:
         self.errors: list[str] = []
         self.requests: list[str] = []
 
-    def open(self, page: Path, width: int = 1280, height: int = 900) -> None:
-        """Show a page in a window of that many CSS pixels."""
+    def open(self, page: Path, width: int = 1280, height: int = 900, part: str = "") -> None:
+        """Show a page, or the part of it that follows the `#` of an address, in a window of that many CSS pixels."""
+        address = page.as_uri() + part
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
         self.driver.get("about:blank")
-        self.driver.get(page.as_uri())
-        loaded = [page.as_uri(), "complete"]
+        self.driver.get(address)
         end = time.monotonic() + 30
-        while self.driver.execute_script("return [location.href, document.readyState]") != loaded:
+        is_loaded = "return document.readyState === 'complete' && location.href.startsWith(arguments[0])"
+        while not self.driver.execute_script(is_loaded, page.as_uri()):
             assert time.monotonic() < end, "the page did not load"
             time.sleep(0.01)
 

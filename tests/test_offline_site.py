@@ -115,18 +115,20 @@ _ONCE = """new Promise((done) => {
 })"""
 
 
+# Each view is opened afresh: asv draws a graph twice where the table before it is still writing its order into the
+# address, which happens on a busy machine.
 def test_every_view_works_from_the_file_system(site: Path, browser: Browser) -> None:
     browser.open(site / "index.html")
     assert browser.ask(_ONCE % f"{_COLOURED}.filter((count) => count > 50).length === 2"), "the grid has curves"
-    browser.ask("location.hash = '#/summarylist'")
+    browser.open(site / "index.html", part="#/summarylist")
     assert browser.ask(_ONCE % "document.querySelectorAll('#summarylist-body tbody tr').length === 12")
     names = browser.ask("document.getElementById('summarylist-body').innerText")
     assert all(f"tiny.Sizes.{kind}_sum ({n}, " in names for kind in ("time", "peakmem") for n in (10, 100000))
     assert all(library in names for library in ("'bare product'", "'Rényi, ½'", "\".h5: 'a/b'\""))
-    browser.ask("location.hash = '#/regressions'")
+    browser.open(site / "index.html", part="#/regressions")
     assert browser.ask(_ONCE % "document.getElementById('regressions-body').innerText.includes('Best after')")
     for kind in ("peakmem", "time"):
-        browser.ask(f"location.hash = '#tiny.Sizes.{kind}_sum'")
+        browser.open(site / "index.html", part=f"#tiny.Sizes.{kind}_sum")
         is_shown = f"document.querySelector('.navbar').innerText.includes('{kind}_sum')"
         assert browser.ask(_ONCE % f"{is_shown} && {_LEGEND}.length === 6 && {_COLOURED}.some((count) => count > 200)")
     browser.watch()
@@ -135,8 +137,7 @@ def test_every_view_works_from_the_file_system(site: Path, browser: Browser) -> 
 
 
 def test_curves_come_and_go_with_the_parameters(site: Path, browser: Browser) -> None:
-    browser.open(site / "index.html")
-    browser.ask("location.hash = '#tiny.Sizes.time_sum'")
+    browser.open(site / "index.html", part="#tiny.Sizes.time_sum")
     assert browser.ask(_ONCE % f"{_LEGEND}.length === 6 && {_COLOURED}[0] > 200"), "all curves"
     for button, left in (("bare product", 4), ("100000", 2)):
         browser.ask(f"$('#graphdisplay-navigation a.btn').filter((_, a) => a.innerText === '{button}').click()")
