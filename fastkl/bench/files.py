@@ -3,6 +3,7 @@
 The files have just been written and are on the disk, so that they are warm: the system holds them in memory too.
 """
 
+import os
 import shutil
 import statistics
 import tempfile
@@ -39,7 +40,13 @@ class Files:
 
 
 def write_rows(path: Path, rows: _Array) -> None:
-    """Histograms into a file of any format, on the disk when done."""
+    """Histograms into a file of any format, on the disk when done; into .npy as NumPy writes them."""
+    if path.suffix == ".npy":
+        with open(path, "wb") as file:
+            np.save(file, rows)
+            file.flush()
+            os.fsync(file.fileno())
+        return
     from fastkl.batch._protocols import Column
     from fastkl.batch.formats import open_sink
 

@@ -9,7 +9,9 @@ import numpy.typing as npt
 from fastkl.batch._protocols import SinkError
 from fastkl.batch.formats._sink import Layout
 
-ROWS_BYTES = 1 << 20
+# Written together: of what comes in such pieces Linux makes large pages, which are mapped three times as quickly as
+# those of 1 MiB.
+ROWS_BYTES = 8 << 20
 
 
 class NpyWriter:
