@@ -57,6 +57,8 @@ _LEAST_SHARE, _MOST_LOG = {8: LEAST_64, 4: float(LEAST_32)}, 2.0**10
 _TERMS = {8: 2048, 4: 128}
 # Rows of factors come in so many, or in tiles that are full: the BLAS computes the rest of a tile in another order.
 _ROWS = 16
+# So does OpenBLAS, on some CPUs, with so small a product of so many terms at least.
+_SMALL, _FEWEST_TERMS = 100**3, 32
 # Totals between these may scale factors.
 _LEAST_TOTAL, _MOST_TOTAL = 2.0**-100, 2.0**100
 # Powers that are used as factors are at most this; 1 / 0 is _HOLE, and shows in any sum with a power of _LEAST.
@@ -228,13 +230,19 @@ class Product:
 
     def multiply(self, x: Side, y: Side, part: slice) -> _Array:
         """The sums of products of the rows of x with some rows of y."""
-        sums = np.empty((len(x.addends), len(y.addends[part])), self.precision)
+        x_rows, y_rows = len(x.addends), len(y.addends[part])
         if self.is_mixture:
+            sums = np.empty((x_rows, y_rows), self.precision)
             kernels.mixtures(x.factors[0], y.factors[0][part], sums)
             return sums
-        spans = [slice(start, start + self.terms) for start in range(0, self.bins, self.terms)]
+        size = -(-self.bins // -(-self.bins // self.terms))
+        spans = [slice(start, start + size) for start in range(0, self.bins, size)]
+        rows = x_rows if size < _FEWEST_TERMS else max(x_rows, _SMALL // (y_rows * (self.bins // len(spans))) + 1)
         factors = zip(x.factors, y.factors, strict=True)
-        first, *others = [(left[:, span], right[part, span].T) for left, right in factors for span in spans]
+        sums = np.empty((rows, y_rows), self.precision)
+        first, *others = [
+            (_with_rows(left, rows)[:, span], right[part, span].T) for left, right in factors for span in spans
+        ]
         more = np.empty_like(sums) if others else sums
         # Overflows are those of rows that are no histograms.
         with one_blas_thread_here(), np.errstate(over="ignore", invalid="ignore"):
@@ -242,7 +250,7 @@ class Product:
             for other in others:
                 np.matmul(*other, out=more)
                 sums += more
-        return sums
+        return sums[:x_rows]
 
     def finish(self, sums: _Array, x: Side, y: Side, part: slice, least: float) -> int:
         """Turn sums into divergences, in place; return how many are below ``least`` times C."""
@@ -290,3 +298,12 @@ class Product:
         """Add what the totals differ by, which counts where rows are not normalised."""
         a, b = (np.where(t == 0.0, 0.0, np.clip(t, _LEAST_TOTAL, _MOST_TOTAL)) for t in (x.totals, y.totals[part]))
         kernels.add_terms(self.plan.kind, self.plan.is_exchanged, divergences, a, b)
+
+
+def _with_rows(factor: _Array, rows: int) -> _Array:
+    """A factor with rows of zeros after its own, so that there are so many."""
+    if len(factor) == rows:
+        return factor
+    padded = np.zeros((rows, factor.shape[1]), factor.dtype)
+    padded[: len(factor)] = factor
+    return padded

@@ -25,7 +25,7 @@ _TILES_TOGETHER, _TOGETHER = 4, 1 << 28  # tiles that meet one block of x in tur
 _READ = 1 << 16  # bins read together
 # Longer rows are only compared directly: so few of them fit the memory that a product is no faster.
 _MOST_BINS = 1 << 19
-# Where more than this part of a tile is in doubt all of it is computed anew, and not pair by pair.
+# Where more than this part of a tile is in doubt all of it is computed directly, and not pair by pair.
 _MOST_DOUBTFUL = 0.125
 
 
@@ -144,11 +144,10 @@ class Tiles:
         tile, where, doubtful = self._multiply(product, x, y, where, least)
         if careful is not None:
             doubtful = len(careful[0])
-        if doubtful > _MOST_DOUBTFUL * tile.size:
-            if product.precision == _SINGLE and self.finer:
-                finer = [self._side(self.finer, index, rows, 1) for index, rows in ((0, x_rows), (1, y_rows))]
-                return self._exact(self.finer, x_rows, finer[0], y_rows, finer[1], slice(0, y_rows.stop - y_rows.start))
-            return self._directly(x_rows, y_rows)
+        are_many = doubtful > _MOST_DOUBTFUL * tile.size
+        if are_many and product.precision == _SINGLE and self.finer:
+            finer = [self._side(self.finer, index, rows, 1) for index, rows in ((0, x_rows), (1, y_rows))]
+            return self._exact(self.finer, x_rows, finer[0], y_rows, finer[1], slice(0, y_rows.stop - y_rows.start))
         places = product.doubtful(tile, x, y, where, least, doubtful) if careful is None else careful
         if not self.ask.question.normalize:
             product.add_terms(tile, x, y, where)
@@ -158,7 +157,9 @@ class Tiles:
             tile *= product.precision.type(self.ask.question.factor)
         if self.most < math.inf:
             np.minimum(tile, self.most, out=tile)
-        if doubtful:
+        if are_many:  # all of it is computed quicker; what is not in doubt keeps its bits, whatever lies beside it
+            tile[places] = self._directly(x_rows, y_rows)[places]
+        elif doubtful:
             tile[places] = self.pairs(x_rows.start + places[0], y_rows.start + places[1])
         return tile[: x_rows.stop - x_rows.start, : y_rows.stop - y_rows.start]
 

@@ -260,6 +260,19 @@ def test_the_same_bits_for_any_blocks_threads_and_part(divergence, monkeypatch):
         np.testing.assert_array_equal(fastkl.pairwise(x, y, divergence=divergence), want)
 
 
+@pytest.mark.parametrize("bins", [3, 31, 64, 100, 2049])
+@pytest.mark.parametrize("divergence", ["kl", "reverse_kl", "jeffreys", "js", "cross_entropy"])
+def test_the_same_bits_for_few_rows_and_many(divergence, bins):
+    x, y = rows(300, bins, 1), rows(150, bins, 2)
+    y[75:] = x[75:150]  # half of a tile's corner is in doubt, or a thirtieth of all
+    want = fastkl.pairwise(x, y, divergence=divergence)
+    for i, j in ((1, 1), (7, 5), (8, 60), (40, 16), (120, 140)):
+        np.testing.assert_array_equal(fastkl.pairwise(x[:i], y[:j], divergence=divergence), want[:i, :j])
+    near = x[75:100] * (1 + 1e-9 * np.random.default_rng(0).standard_normal((25, bins)))
+    alone, beside = (fastkl.pairwise(x[75:100], part, divergence=divergence) for part in (near, np.vstack([near, y])))
+    np.testing.assert_array_equal(alone, beside[:, :25])
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("divergence", ["kl", "jeffreys", "js"])
 def test_against_itself(divergence, dtype, monkeypatch):
