@@ -110,7 +110,7 @@ class SparseBatch:
         """True where pseudo-counts in bins that a side lacks can't be gathered into one bin."""
         c = question.pseudocount
         has_dense = any(side.is_dense for side in self.operands)
-        return c > 0.0 and (has_dense or isinstance(question.kind, CrossEntropy) or not c * self.bins <= HUGE_32)
+        return c > 0.0 and (has_dense or isinstance(question.kind, CrossEntropy) or not c * self.bins <= float(HUGE_32))
 
     def run(
         self,

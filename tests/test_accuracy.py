@@ -361,6 +361,43 @@ def test_weights_whose_products_with_the_bins_underflow(length, dtype, size, wei
     assert_backward_stable(fastkl.kl_divergence(p, q, weights=weights), answer, length, float(np.finfo(dtype).eps))
 
 
+@pytest.mark.parametrize("length", [2, 40, 1024, 3000])
+@pytest.mark.parametrize(
+    ("dtype", "size", "weight"),
+    [
+        (np.float64, 2.0**-400, 2.0**-620),
+        (np.float64, 2.0**600, 2.0**500),
+        (np.float32, 2.0**-60, 2.0**-66),
+        (np.float32, 2.0**70, 2.0**70),
+    ],
+)
+def test_weights_whose_products_with_the_terms_leave_the_range(length, dtype, size, weight):
+    rng = np.random.default_rng(length)
+    p, q = (rng.exponential(size=(2, length)) * size).astype(dtype)
+    weights = rng.exponential(size=length).astype(dtype) * dtype(weight)
+    out = np.empty(())
+    for x, y in ((p, q), (p, p * dtype(1.001)), (p, p)):
+        expected = exact("kl_divergence", x, y, weights=weights, normalize=False).value
+        rounding = float(np.finfo(dtype).smallest_subnormal)
+        expected = float(expected) if expected < np.finfo(float).max else np.inf
+        for got in (
+            fastkl.kl_divergence(x, y, weights=weights, normalize=False, out=out),
+            fastkl.kl_divergences(x, y, weights=weights, normalize=False)[0],
+        ):
+            wanted = expected if expected <= float(np.finfo(got.dtype).max) else np.inf
+            rtol = 1e-14 if dtype == np.float64 else 1e-5
+            np.testing.assert_allclose(float(got), wanted, rtol=rtol, atol=rounding)
+
+
+@pytest.mark.parametrize(
+    ("p", "q", "base"), [(4e305, 1e-10, 10), (1e-320, 5e-320, 1 + 2**-50), (2e-310, 6e-310, 1.0001)]
+)
+def test_divergences_that_are_doubles_in_this_base_alone(p, q, base):
+    nats = exact("kl_divergence", [p], [q], normalize=False).value
+    got = fastkl.kl_divergence([p], [q], normalize=False, base=base)
+    assert relative_error(got, nats / mp.log(mp.mpf(base))) <= 1e-14
+
+
 @pytest.mark.parametrize("length", [2, 40, 3000])
 def test_small_double_weights_count_for_single_precision_bins(length):
     p, q, weights = np.zeros((3, length))

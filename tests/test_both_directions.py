@@ -33,6 +33,21 @@ def test_both_directions_are_those_of_two_calls(length, normalize):
         assert (abs(got - expected) <= allowed).all()
 
 
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("dtype", ["f8", "f4"])
+def test_a_direction_has_its_bits_whatever_the_other_needs(dtype, normalize):
+    p, q = np.random.default_rng(0).exponential(size=(2, 600, 65)).astype(dtype)
+    p[:, 0] = np.finfo(dtype).smallest_subnormal * np.arange(600)  # q from p is infinite, or nearly so
+    for x, y, direction in ((p, q, 0), (q, p, 1)):
+        got = fastkl.kl_divergences(x, y, normalize=normalize)[direction]
+        if direction == 0:
+            np.testing.assert_array_equal(got, fastkl.kl_divergence(p, q, normalize=normalize))
+        else:
+            np.testing.assert_allclose(
+                got, fastkl.kl_divergence(p, q, normalize=normalize), rtol=40 * np.finfo(dtype).eps
+            )
+
+
 @pytest.mark.parametrize("length", [8, 100, 256, 1024, 2000])
 def test_near_rows_lose_nothing_in_either_direction(length):
     rng = np.random.default_rng(length)

@@ -4,7 +4,7 @@ import numpy as np
 
 from fastkl.kernels._jit import entry, inline
 from fastkl.kernels._lanes import scan
-from fastkl.kernels._logratio import highest_pattern, pattern
+from fastkl.kernels._logratio import highest_pattern, is_clear_sum, pattern
 from fastkl.kernels._memory import keep, view
 from fastkl.kernels._piece import (
     CHUNK,
@@ -14,6 +14,7 @@ from fastkl.kernels._piece import (
     job_of,
     memory_for,
     odd_bins,
+    odd_products,
     open_block,
     read_piece,
     scratch_in,
@@ -58,8 +59,13 @@ def _measure(job, scratch, block_row, row):
     seen = _fill_ahead(t, u, x, y, b, job.normalize, p_ahead, q_ahead)
     weigh(t, w, t)
     weigh(u, w, u)
-    there, back, is_plain = scan(t)[0], scan(u)[0], len(w) == 0
-    odd |= odd_bins(KL(), seen, there, x, y, is_plain) | odd_bins(KL(), seen, back, x, y, is_plain)
+    there, back = scan(t)[0], scan(u)[0]
+    if not job.normalize:
+        odd |= odd_products(w, there) | odd_products(w, back)
+    if len(w) == 0 or not job.normalize:
+        # If either is unclear the bins are looked at, once.
+        unclear = back if is_clear_sum(there) else there
+        odd |= odd_bins(KL(), seen, unclear, x, y, len(w) == 0)
     return unit, there, back, odd
 
 

@@ -106,7 +106,7 @@ def _scan_row(typingctx, address, n, zero):
             for k in range(VECTORS):
                 value = v.load(address, v.plus(start, k * v.width), mask(k))
                 v.add_to(totals[k], value)
-                builder.store(builder.or_(builder.load(odds[k]), v.odd_part(value)), odds[k])
+                builder.store(builder.or_(builder.load(odds[k]), v.odd_bits(value)), odds[k])
 
         v.for_each_round(n, add)
         total = v.first_of(v.folded([builder.load(total) for total in totals], builder.fadd))
@@ -303,8 +303,8 @@ class _Vectors:
         with self.builder.if_then(self.builder.icmp_signed("!=", rest, self.index(0))):
             add(rounds, lambda k: self.first_lanes(self.builder.sub(rest, self.index(k * self.width))))
 
-    def odd_part(self, value):
-        """As `odd_bits`, but for the sign, which is left to the end."""
+    def odd_bits(self, value):
+        """As `_logratio` has them, but for the sign, which is left to the end."""
         pattern = self.builder.bitcast(value, self.integer)
         above = self.builder.sub(pattern, self.constant(self._least, self.integer))
         is_odd = self.builder.icmp_unsigned(">", above, self.constant(self._span, self.integer))

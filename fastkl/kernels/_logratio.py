@@ -7,7 +7,10 @@ exact (Sterbenz), and with s = (x - y') / (x + y') and z = s^2
 
 One division, no table, no branch: every target that LLVM knows vectorises it. Numba's own `math.log` is a scalar call.
 
-Operands must be zero or lie in [TINY, HUGE] of their precision; what does not is for `_careful`.
+Operands must be zero or lie in [TINY, HUGE] of their precision; what does not is for `_careful`. Only for sums of terms
+of KL (`is_told_by_sum`) are operands below TINY taken, where the sum turns out finite and at least LEAST_SUM: those
+below FLOOR count as zero, which moves a term by no more than 2^11 FLOOR, or makes it infinite where only y is one, and
+others keep their digits down to the last subnormal; 1024 of them are nothing beside such a sum.
 """
 
 from typing import Any
@@ -23,7 +26,8 @@ TINY_32, HUGE_32, MAX_SCALE_32 = np.float32(2.0**-76), np.float32(2.0**90), np.f
 # Below every scaled operand, above the subnormals: stands in for a zero, whose bits would make a subnormal y'.
 _FLOOR_64, _FLOOR_32 = 2.0**-1000, np.float32(2.0**-110)
 
-# The same range as bits: from LEAST on, SPAN wide.
+# The same range as bits: from LEAST to HIGHEST, SPAN wide.
+_HIGHEST_64, _HIGHEST_32 = np.float64(HUGE_64).view(np.uint64), HUGE_32.view(np.uint32)
 _LEAST_64, _LEAST_32 = np.float64(TINY_64).view(np.int64), TINY_32.view(np.int32)
 _SPAN_64 = np.uint64(np.float64(HUGE_64).view(np.int64) - _LEAST_64)
 _SPAN_32 = np.uint32(HUGE_32.view(np.int32) - _LEAST_32)
@@ -33,8 +37,6 @@ _HALF_OCTAVE_32, _EXPONENT_32 = np.int32(1 << 22), np.int32(~((1 << 23) - 1))
 _LOG2 = float.fromhex("0x1.62e42fefa39efp-1")
 _LOG2_64 = _LOG2 * 2.0**-52  # for an exponent that is still in its place among the bits
 _LOG2_32 = np.float32(_LOG2 * 2.0**-23)
-
-_HIGHEST_64, _HIGHEST_32 = np.float64(HUGE_64).view(np.uint64), HUGE_32.view(np.uint32)
 
 # T on [0, 0.04005], Chebyshev fits: absolute errors 2.8e-15 and 4.1e-9, a twentieth of that in artanh(s) / s.
 _T0, _T1, _T2, _T3, _T4, _T5, _T6 = (
@@ -49,8 +51,6 @@ _T0, _T1, _T2, _T3, _T4, _T5, _T6 = (
 _S0, _S1 = np.float32(0.6666667), np.float32(0.40000314)
 _S2, _S3 = np.float32(0.28532645), np.float32(0.23749343)
 
-
-# A sum of terms from here on is told from the errors of bins below TINY: at most 2^11 FLOOR each, of 1024 bins.
 _LEAST_SUM_64, _LEAST_SUM_32 = 2.0**-800, np.float32(2.0**-60)
 
 

@@ -235,8 +235,10 @@ def sum_terms(
         fill_terms_ahead(kind, t, x, y, a, b, p_ahead, q_ahead)
     weigh(t, w, t)
     total = scan(t)[0]
-    if len(w) == 0 or not normalize:
-        odd |= odd_bins(kind, seen, total, x, y, len(w) == 0)
+    if not normalize:
+        odd |= odd_bins(kind, seen, total, x, y, len(w) == 0) | odd_products(w, total)
+    elif len(w) == 0:  # with weights all bins have been looked at
+        odd |= odd_bins(kind, seen, total, x, y, True)
     if normalize and len(w) == 0 and total < SMALL * p_total and refine(kind, t, x, y):
         total = scan(t)[0]
     if np.isnan(total):  # some term is beyond the precision
@@ -383,13 +385,19 @@ def higher(highest: Any, other: Any) -> Any:
 def odd_bins(kind: Any, seen: Any, total: Any, x: Any, y: Any, is_plain: Any) -> Any:
     """Nonzero where the fast loops can't take some of the bins (x, y).
 
-    Known are the ``total`` of their terms, which ``is_plain`` unless weights are in it, and what was ``seen`` of these
-    bins, and maybe of others: of bins that are too small nothing where `is_told_by_sum`.
+    ``seen`` is nonzero if one of them, or of others, is too high or invalid, and for kinds that are not told by their
+    sum also if one is too small. ``total`` is that of their terms, and ``is_plain`` unless weights are in it.
     """
     is_told = is_told_by_sum(kind) and is_plain and is_clear_sum(total)
     if seen == 0 and (is_told or not is_told_by_sum(kind)):
         return np.int64(0)
     return _odd_part_of(x, is_told) | _odd_part_of(y, is_told)
+
+
+@inline
+def odd_products(w: Any, total: Any) -> Any:
+    """Nonzero where products of weights and terms, neither of them normalised, may have left the normal range."""
+    return np.int64(len(w) > 0 and not is_clear_sum(abs(total)))
 
 
 @inline

@@ -68,22 +68,22 @@ def join_totals(records, given):
 def join_pieces(kind, normalize, factor, records, out):
     """Write the divergences, times ``factor``, of rows from the records of their pieces; NaN for invalid rows."""
     for row in range(len(records)):
-        out[row] = factor * _join(kind, records[row], normalize)
+        out[row] = _join(kind, records[row], normalize, factor)
 
 
 @inline
-def _join(kind, records, normalize):
+def _join(kind, records, normalize, factor):
     for k in range(len(records)):
         if records[k, STATE] != DONE:
             return np.nan
     if not is_refined(kind) and _are_plain(records):
         p_total, q_total = _plain_total(records, P_TOTAL), _plain_total(records, Q_TOTAL)
         if not normalize:
-            return _plain_total(records, TERMS)
+            return factor * _plain_total(records, TERMS)
         a, b = scales(kind, p_total, q_total)
         if is_moderate(a) and is_moderate(b):
-            return _join_plain(kind, records, p_total, a, b)
-    return _join_wide(kind, records, normalize)
+            return factor * _join_plain(kind, records, p_total, a, b)
+    return _join_wide(kind, records, normalize, factor)
 
 
 @inline
@@ -117,7 +117,7 @@ def _join_plain(kind, records, p_total, a, b):
 
 
 @inline
-def _join_wide(kind, records, normalize):
+def _join_wide(kind, records, normalize, factor):
     total = _total(records, TERMS)
     if normalize:
         p_total, q_total = _total(records, P_TOTAL), _total(records, Q_TOTAL)
@@ -127,7 +127,7 @@ def _join_wide(kind, records, normalize):
             total = divide(total[0], total[1], p_total)
         if follows_chain_rule(kind) and len(records) > 1:
             total = _with_pieces_between(kind, records, p_total, q_total, total)
-    return np.ldexp(total[0], total[1])
+    return np.ldexp(factor * total[0], total[1])  # in this order: in nats it may be no double
 
 
 @inline

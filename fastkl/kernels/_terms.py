@@ -385,9 +385,9 @@ def _refine_dominant_bin(kind, t, x, y):
 
 
 def is_told_by_sum(kind: Any) -> Any:
-    """True where a plain sum of terms, not scaled, that is neither infinite nor minute tells that no bin was too small.
+    """True where a sum of terms without weights that `is_clear_sum` tells that no bin was too small to be taken.
 
-    Of bins below the kernels' range, subnormals included, such terms have errors that are far below such a sum.
+    The errors of terms of bins below TINY, subnormals included, are far below such a sum (`_logratio`).
     """
     return _IS_TOLD_BY_SUM[type(kind)](kind)
 

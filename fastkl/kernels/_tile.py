@@ -21,6 +21,7 @@ from fastkl.kernels._piece import (
     layout_of,
     memory_for,
     odd_bins,
+    odd_products,
     scratch_in,
     shape_of,
     weigh,
@@ -74,7 +75,10 @@ def _tile(kind, job, scratch, row, stop, factor, out, todo):
     seen = _fill_terms_ahead(kind, t, x, y, a, b, job.normalize, x_ahead, y_ahead)
     weigh(t, w, t)
     row_totals(scratch.terms, n, count, total)
-    _find_odd_sums(kind, odd, seen, total, x, y, len(w) == 0)
+    _look_for_odd_bins(kind, odd, seen, total, x, y, len(w) == 0)
+    if len(w) and not job.normalize:
+        for r in range(count):
+            odd[r] |= odd_products(w, total[r])
     if job.normalize and n == 1 and len(w) == 0:
         total[:] = 0  # a histogram of one bin is 1, whatever rounding makes of it
     if job.normalize and len(w) == 0:
@@ -205,11 +209,12 @@ def _find_odd_rows(odd, x, n):
 
 
 @inline
-def _find_odd_sums(kind, odd, seen, total, x, y, is_plain):
+def _look_for_odd_bins(kind, odd, seen, total, x, y, is_plain):
     unclear = 0
-    for r in range(len(odd)):
-        unclear += 0 if is_clear_sum(total[r]) and is_plain else 1
-    if seen or (unclear and is_told_by_sum(kind)):
+    if is_told_by_sum(kind):
+        for r in range(len(odd)):
+            unclear += 0 if is_clear_sum(total[r]) and is_plain else 1
+    if seen or unclear:
         n = len(x) // len(odd)
         for r in range(len(odd)):
             bins = slice(r * n, (r + 1) * n)

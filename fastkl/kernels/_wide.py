@@ -1,6 +1,6 @@
 """Numbers without limits of exponent, (mantissa, exponent): sums of them, and divergences of pieces.
 
-For the rare pieces with subnormal, huge or invalid bins, or with totals too far apart for the fast loops: plain
+For the rare pieces that the fast loops leave, with subnormal, huge or invalid bins, or with totals too far apart: plain
 scalar code, 10 to 20 ns a bin; and for the few totals from which a long row is joined.
 """
 
