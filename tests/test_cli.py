@@ -532,15 +532,18 @@ def test_info_tells_what_numba_compiles_for(capsys: pytest.CaptureFixture[str]) 
     assert re.search(r"^numba +\d", capsys.readouterr().out, re.MULTILINE)
 
 
-def test_info_sees_an_older_cpu_and_its_cold_cache() -> None:
-    environment = {**ENVIRONMENT, "NUMBA_CPU_NAME": "nocona", "NUMBA_CPU_FEATURES": ""}
+@pytest.mark.parametrize(
+    ("cpu", "bits"), [("nocona", 128), ("haswell", 256), ("skylake-avx512", 256), ("icelake-server", 512)]
+)
+def test_info_sees_another_cpu_and_its_cold_cache(cpu: str, bits: int) -> None:
+    environment = {**ENVIRONMENT, "NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}
     if os.uname().machine != "x86_64":
         pytest.skip("names a CPU of x86")
     out = subprocess.run(
         [*FASTKL, "info", "--json"], capture_output=True, env=environment, check=True, timeout=60
     ).stdout
     facts = json.loads(out)
-    assert (facts["cpu"]["name"], facts["cpu"]["vector_bits"]) == ("nocona", 128)
+    assert (facts["cpu"]["name"], facts["cpu"]["vector_bits"]) == (cpu, bits)
     assert not facts["kernels"]["warm"]
 
 

@@ -16,6 +16,7 @@ from numba.core.registry import cpu_target
 
 from fastkl import __version__, kernels
 from fastkl._threads import available_cpus
+from fastkl.kernels._jit import attribute_of_loops
 
 _DESCRIPTION = "What fastkl runs on here: paste it into a bug report."
 _EXAMPLES = """\
@@ -32,10 +33,10 @@ _OPTIONAL = (
 )
 _KERNELS = ("rows", "tiles", "columns", "pieces", "careful_pieces")
 
-# Code for eight doubles shows by its registers how wide LLVM's vectors are on a target. The attribute lets LLVM prefer
-# narrower ones than the CPU has, as in all loops that it vectorises for CPUs whose clock the widest ones lower.
+# Code for eight doubles shows by its registers how wide LLVM's vectors are on a target. The first attribute lets LLVM
+# prefer narrower ones than the CPU has, as in all loops that it vectorises; the other is that of fastkl's loops.
 _PROBE = """
-define <8 x double> @probe(<8 x double> %x) "min-legal-vector-width"="0" {
+define <8 x double> @probe(<8 x double> %x) "min-legal-vector-width"="0" ATTRIBUTE {
   %y = fadd <8 x double> %x, %x
   ret <8 x double> %y
 }"""
@@ -84,11 +85,15 @@ def _target() -> tuple[str, str, str]:
 def _cpu() -> dict[str, Any]:
     triple, cpu, features = _target()
     machine = llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features)
-    return {"name": cpu, "host": llvm.get_host_cpu_name(), "vector_bits": _vector_bits(machine)}
+    return {
+        "name": cpu,
+        "host": llvm.get_host_cpu_name(),
+        "vector_bits": _vector_bits(machine, attribute_of_loops(cpu)),
+    }
 
 
-def _vector_bits(machine: Any) -> int | None:
-    assembly = machine.emit_assembly(llvm.parse_assembly(_PROBE))
+def _vector_bits(machine: Any, attribute: str | None) -> int | None:
+    assembly = machine.emit_assembly(llvm.parse_assembly(_PROBE.replace("ATTRIBUTE", attribute or "")))
     if widths := [_BITS_OF_REGISTER[name] for name in re.findall(r"%([xyz]mm)\d", assembly)]:
         return max(widths)
     return 128 if re.search(r"\.2d\b", assembly) else None  # NEON

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastkl.kernels._jit import entry, inline
+from fastkl.kernels._jit import entry, inline, widest_vectors
 from fastkl.kernels._lanes import scan
 from fastkl.kernels._logratio import highest_pattern, is_clear_sum, pattern
 from fastkl.kernels._memory import keep, view
@@ -86,6 +86,7 @@ def _fill_ahead(t, u, x, y, b, is_checked, x_ahead, y_ahead):
 
 @inline
 def _fill(t, u, x, y, b):
+    widest_vectors()
     for i in range(len(t)):
         t[i] = kl_term(x[i], b * y[i])
         u[i] = reverse_kl_term(x[i], b * y[i])
@@ -93,6 +94,7 @@ def _fill(t, u, x, y, b):
 
 @inline
 def _fill_and_check(t, u, x, y):
+    widest_vectors()
     one = t.dtype.type(1)
     highest = pattern(one)
     for i in range(len(t)):

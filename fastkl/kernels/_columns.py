@@ -6,7 +6,7 @@ the order that `_lanes` lays down, so that the result is the same to the bit.
 
 import numpy as np
 
-from fastkl.kernels._jit import entry, inline
+from fastkl.kernels._jit import entry, inline, widest_vectors
 from fastkl.kernels._lanes import BYTES, VECTORS, column_totals
 from fastkl.kernels._load import ALONG_ROWS, BIN_STEP, CONVERTER, ROW_STEPS, row_address
 from fastkl.kernels._logratio import is_clear_sum, odd_bits
@@ -113,6 +113,7 @@ def _sum_terms(kind, lanes, total, x_address, x_step, y_address, y_step, n, a, b
 
 @inline
 def _add_terms(kind, total, x, y, a, b):
+    widest_vectors()
     seen = odd_bits(total.dtype.type(1))
     for r in range(len(total)):
         seen = type(seen)(seen | odd_bits(x[r]) | odd_bits(y[r]))

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from fastkl.kernels._jit import by_precision, entry, inline
+from fastkl.kernels._jit import by_precision, entry, inline, widest_vectors
 from fastkl.kernels._lanes import scan
 from fastkl.kernels._logratio import align, log_of_aligned, log_ratio, positive
 from fastkl.kernels._memory import unowned, view
@@ -78,6 +78,7 @@ def log_shares(zero, x, rows, n, unit, out, out_step, totals):
 
     With a unit of 1 the logarithm of a bin that holds nearly all is that of 1 less the others, exactly.
     """
+    widest_vectors()
     hole, _, _, _ = _range(zero)
     for row in range(rows):
         bins, log = view(x + row * n * 8, n, np.float64), view(out + row * out_step, n, type(zero))
@@ -184,6 +185,7 @@ def add_terms(kind, is_exchanged, tile, a, b):
 @entry
 def mixtures(x, y, sums):
     """Write the mean over the bins of m log m, m = x_i + y_j, for all rows of x and y."""
+    widest_vectors()
     n, one = x.shape[1], type(x[0, 0])(1.0)
     terms = np.empty(min(n, PIECE), type(one))
     for i in range(len(x)):

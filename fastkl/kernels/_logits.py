@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from fastkl.kernels._exp import exp, growth, halves, power_of_two, reduce
-from fastkl.kernels._jit import by_precision, entry, inline, term
+from fastkl.kernels._jit import by_precision, entry, inline, term, widest_vectors
 from fastkl.kernels._lanes import scan
 from fastkl.kernels._load import load
 from fastkl.kernels._logratio import log_ratio
@@ -243,6 +243,7 @@ def _unit(origin, exponent):
 
 @inline
 def _fill_terms(x, y, p, q, c_high, c_low, scale):
+    widest_vectors()
     for i in range(len(x)):
         p[i], q[i] = logit_term(x[i], y[i], p[i], q[i], c_high, c_low, scale)
 
@@ -293,6 +294,7 @@ def _fill_powers_ahead(x, y, p, q, x_origin, x_shift, y_origin, y_shift):
 
 @inline
 def _fill_powers(x, y, p, q, x_origin, x_shift, y_origin, y_shift):
+    widest_vectors()
     for i in range(len(x)):
         p[i] = _scaled_exp(x[i], x_origin, x_shift)
         q[i] = _scaled_exp(y[i], y_origin, y_shift)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastkl.kernels._jit import inline
+from fastkl.kernels._jit import inline, widest_vectors
 from fastkl.kernels._lanes import scan, scan_for_highest
 from fastkl.kernels._load import ADDRESS, BIN_STEP, CONVERTER, ROW_STEPS, STAGER, load, row_address
 from fastkl.kernels._logratio import constants, high_bits, highest_pattern, is_clear_sum, odd_bits, pattern
@@ -341,6 +341,7 @@ def ask_for(x_address: Any, y_address: Any, first: Any, last: Any) -> None:
 def _fill_terms(kind, t, x, y, a, b):
     # Loops from 0: one from ``start`` may have a negative index, for all that the compiler knows, and is not
     # vectorised.
+    widest_vectors()
     if is_in_two_steps(kind):
         u, v = room(len(t), type(a)(0.0)), room(len(t), type(a)(0.0))
         for i in range(len(t)):
@@ -355,6 +356,7 @@ def _fill_terms(kind, t, x, y, a, b):
 @inline
 def fill_and_check_terms(kind: Any, t: Any, x: Any, y: Any) -> Any:
     """Write the terms of the bins (x, y) to t; return what `odd_bins` wants: no pass before this one has seen them."""
+    widest_vectors()
     one = type(t[0])(1.0)
     if is_told_by_sum(kind):
         return _fill_and_find_highest(kind, t, x, y, one)
@@ -368,6 +370,7 @@ def fill_and_check_terms(kind: Any, t: Any, x: Any, y: Any) -> Any:
 @inline
 def _fill_and_find_highest(kind, t, x, y, one):
     # One operation a bin; to see bins that are too small would take two more, 12 % of the time.
+    widest_vectors()
     highest = pattern(one)
     for i in range(len(t)):
         highest = higher(higher(highest, pattern(x[i])), pattern(y[i]))

@@ -6,7 +6,7 @@ computed bin by bin, and only the totals (`_lanes.row_totals`) know where a row 
 
 import numpy as np
 
-from fastkl.kernels._jit import entry, inline
+from fastkl.kernels._jit import entry, inline, widest_vectors
 from fastkl.kernels._lanes import row_totals, spread
 from fastkl.kernels._load import ADDRESS, ALONG_ROWS, BIN_STEP, CONVERTER, ROW_STEPS, load, row_address
 from fastkl.kernels._logratio import is_clear_sum, odd_bits
@@ -185,6 +185,7 @@ def _fill_terms_ahead(kind, t, x, y, a, b, is_scaled, x_ahead, y_ahead):
 
 @inline
 def _fill_scaled_terms(kind, t, x, y, a, b):
+    widest_vectors()
     seen = odd_bits(t.dtype.type(1))
     for i in range(len(t)):
         seen = type(seen)(seen | odd_bits(x[i]) | odd_bits(y[i]))
