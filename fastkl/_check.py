@@ -43,14 +43,14 @@ def check_rtol(rtol: float | None, default: float) -> float:
     if rtol is None:
         return default
     if not (_is_finite(rtol) and 0 < rtol < 1):
-        raise ValueError(f"rtol must be a number between 0 and 1, or None, not {rtol!r}")
+        raise ValueError(f"rtol must be a number between 0 and 1, without these, or None, not {rtol!r}")
     return float(rtol)
 
 
 def check_fraction(name: str, value: float) -> float:
     """``value`` as a float between 0 and 1, and not so near to 0 that bins times it are nothing."""
     if not (_is_finite(value) and _LEAST_FRACTION <= value < 1):
-        least = f", and at least {_LEAST_FRACTION:g}" if _is_finite(value) and 0 < value < 1 else ""
+        least = f", and at least {_LEAST_FRACTION:g}" if _is_finite(value) and 0 < value < 1 else ", without these"
         raise ValueError(f"{name} must be a number between 0 and 1{least}, not {value!r}")
     return float(value)
 

@@ -208,8 +208,7 @@ def _shaped(array: npt.NDArray[Any], shape: tuple[int, ...]) -> Any:
 
 def _divergence_of(objective: Any) -> tuple[str, float | None]:
     """The divergence of pairs that is minimised, and its order."""
-    if isinstance(objective, str):
-        _check.check_option("objective", objective, ("forward", "reverse"))
+    if objective in ("forward", "reverse"):
         return ("kl" if objective == "forward" else "reverse_kl"), None
     if isinstance(objective, bool) or not isinstance(objective, int | float | np.number) or not 0 <= objective <= 1:
         raise ValueError(f"objective must be 'forward', 'reverse' or a number between 0 and 1, not {objective!r}")

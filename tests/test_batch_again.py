@@ -238,3 +238,43 @@ def test_numbers_in_messages_are_for_people(pair):
         batch.run("kl", "p.npy", "q.npy", "out.npy", memory=10)
     with pytest.raises(batch.Refused, match=r"memory of 1\.5 MiB is too little"):
         batch.run("kl", "p.npy", "q.npy", "out.npy", memory="1.5MiB")
+
+
+# Arguments that are none
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "said"),
+    [
+        (("kl", {"a": 1}, [1], "out.npy"), {}, TypeError, "p is a dict; .* pass a list of its values"),
+        (("kl", "p.npy", "q.npy", None), {}, TypeError, "out is None; it must be the path of a file"),
+        (("kl", "p.npy", "q.npy", "out.npy"), {"memory": None}, ValueError, "memory must be a number of bytes"),
+        (("kl", "p.npy", "q.npy", "out.npy"), {"resume": "yes"}, TypeError, "resume must be True or False, not 'yes'"),
+    ],
+)
+def test_what_is_no_argument_is_named(arguments, options, error, said, pair):
+    with pytest.raises(error, match=said):
+        batch.run(*arguments, **options)
+    assert sorted(os.listdir()) == ["p.npy", "q.npy"]
+
+
+@pytest.mark.parametrize("kind", ["pairwise", "nearest"])
+def test_all_pairs_tell_the_memory_that_they_need(kind, pair):
+    options = {"k": 2} if kind == "nearest" else {}
+    with pytest.raises(
+        batch.Refused, match=r"memory of 10 bytes is too little for this run; it needs [0-9]+ MiB"
+    ) as error:
+        batch.run(kind, "p.npy", "q.npy", "out.npz", memory=10, **options)
+    least = int(str(error.value).split()[-2])
+    batch.run(
+        kind, "p.npy", "q.npy", "out.npz" if kind == "nearest" else "out.npy", memory=f"{least + 1}MiB", **options
+    )
+
+
+def test_slow_rows_of_all_pairs_are_noted_about_every_second(pair, monkeypatch):
+    monkeypatch.setattr("fastkl.batch._pace.SECONDS", 1e-9)
+    p, done = save("p.npy", np.random.default_rng(8).standard_gamma(2.0, (200, 8))), []
+    batch.run("pairwise", "p.npy", "q.npy", "out.npy", on_progress=lambda state: done.append(state.rows_done))
+    assert done[:3] == [64, 128, 129]  # one block is read ahead
+    assert done[-1] == 200
+    np.testing.assert_array_equal(np.load("out.npy"), fastkl.pairwise(p, pair[1]))

@@ -379,7 +379,7 @@ def test_invalid_rows():
             ValueError,
             "no product that gives js",
         ),
-        (([[1, 2]],), {"rtol": 0}, ValueError, "rtol must be a number between 0 and 1"),
+        (([[1, 2]],), {"rtol": 0}, ValueError, "rtol must be a number between 0 and 1, without these, or None, not 0"),
         (([[1, 2]],), {"pseudocount": "evidently"}, ValueError, "pseudocount must be a finite number"),
         (([[1, 2]],), {"base": 1}, ValueError, "base must be"),
         (([[1, 2]],), {"threads": 0}, ValueError, "threads must be"),

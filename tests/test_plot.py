@@ -114,7 +114,7 @@ def test_the_index_picks_out_of_several_dimensions_and_minima(ax: Any) -> None:
 def test_an_index_that_does_not_fit_is_refused() -> None:
     found = fastkl.fit(COUNTS, edges=EDGES, family="expon", surface=True)
     for draw in (plot.fit, plot.surface, lambda fit, index: plot.fits([fit], index)):
-        with pytest.raises(ValueError, match=r"index \(\) must have 1 numbers"):
+        with pytest.raises(ValueError, match=r"index must have 1 numbers, and is \(\)"):
             draw(found, ())
         with pytest.raises(IndexError, match="index 2 is out of range"):
             draw(found, 2)

@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastkl._nearest import nearest_order
-from fastkl.batch._errors import Refused
 from fastkl.batch._kinds import Answer, Tell, reason_of
-from fastkl.batch._plan import OVERHEAD, Need, working_memory
+from fastkl.batch._plan import OVERHEAD, Need, too_little, working_memory
 from fastkl.batch._protocols import Column, Source, SourceError
 from fastkl.pairs import nearest, pairwise
 from fastkl.rowwise import kl_divergence
@@ -38,18 +37,18 @@ class _AllPairs:
         working, row = working_memory(self._threads), y.bins * y.dtype.itemsize
         room = max(0, memory - OVERHEAD - working) // 3
         self._panel_rows = self._panel_of(y.rows, room, row)
+        if not self._panel_rows:
+            raise too_little(memory, OVERHEAD + working + 3 * (2 * min(y.rows, _TILES) * row + 1))
         self._is_whole = self._panel_rows >= y.rows
         self.working = working + 2 * min(self._panel_rows, y.rows) * row
+        self.first_rows = _FEWEST_ROWS if self._is_whole else None  # else y is read anew for each block
         self._held: _Array | None = None
 
     @staticmethod
     def _panel_of(rows: int, room: int, row: int) -> int:
         if 2 * rows * row <= room:
             return max(rows, 1)
-        panel = room // (2 * row) // _TILES * _TILES
-        if not panel:
-            raise Refused(f"the memory has no room for {_TILES} rows of y beside what all pairs need: allow more")
-        return panel
+        return room // (2 * row) // _TILES * _TILES
 
     def panels(self, between: tuple[int, ...] = ()) -> Iterator[tuple[slice, _Array]]:
         """The rows of y, those between two of them in a panel of their own."""
@@ -96,7 +95,8 @@ class PairwiseKind(_AllPairs):
         self._is_mirrored = is_itself and options.get("divergence", "kl") in _SYMMETRIC
         rows = _FIXED // max(y.rows, 1) // _FEWEST_ROWS * _FEWEST_ROWS
         fixed = min(max(rows, _FEWEST_ROWS), _MOST_ROWS) if dtype == np.float32 else None
-        self.need = Need(x.bins * x.dtype.itemsize, y.rows * dtype.itemsize, self.working, fixed)
+        first = self.first_rows if fixed is None else None
+        self.need = Need(x.bins * x.dtype.itemsize, y.rows * dtype.itemsize, self.working, fixed, first_rows=first)
 
     def compute(self, start: int, blocks: dict[str, _Array]) -> Answer:
         """The divergences of the block from all of y."""
@@ -129,9 +129,8 @@ class NearestKind(_AllPairs):
         self._base = options.get("base")
         nothing = pairwise(*(np.empty((0, side.bins), side.dtype) for side in (x, y)), **options)
         self.columns = {"indices": Column(np.dtype(np.int64), k), "divergences": Column(np.dtype(nothing.dtype), k)}
-        first = _FEWEST_ROWS if self._is_whole else None  # else y is read anew for each block
         result = k * (8 + nothing.dtype.itemsize)
-        self.need = Need(x.bins * x.dtype.itemsize, result, self.working, first_rows=first)
+        self.need = Need(x.bins * x.dtype.itemsize, result, self.working, first_rows=self.first_rows)
 
     def compute(self, start: int, blocks: dict[str, _Array]) -> Answer:
         """The nearest rows of each panel, and of these the nearest."""

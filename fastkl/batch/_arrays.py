@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastkl._operands import as_array
-from fastkl.batch._errors import Refused
 from fastkl.batch._protocols import Ids
 from fastkl.batch.formats._across import SPAN, gather_across
 from fastkl.batch.formats._checks import boxes
@@ -26,9 +25,7 @@ class ArraySource:
     chunk, working = 1, 0
 
     def __init__(self, name: str, value: Any, ids: Ids | None = None) -> None:
-        array = as_array(np.asanyarray(value), name)
-        if array.ndim == 0:
-            raise Refused(f"{name} is a single number; a histogram is a row of them")
+        array = as_array(value, name)
         self.name, self.ids, self._array = name, ids, array
         self.shape, self.bins, self.dtype = array.shape[:-1], array.shape[-1], array.dtype
         self.rows = math.prod(self.shape)

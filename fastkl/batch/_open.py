@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastkl import _check
+from fastkl._operands import as_array
 from fastkl.batch._allpairs import NearestKind, PairwiseKind
 from fastkl.batch._arrays import ArrayIds, ArraySource, AxisSource
 from fastkl.batch._beside import check_source_labels, read_beside
@@ -93,7 +94,7 @@ def _kind(kind: str, sources: dict[str, Source], is_itself: bool, options: dict[
 
 def _open(name: str, given: Any, axis: int, ids: Any, how: Reading) -> Source:
     if not isinstance(given, str | Path):
-        array = np.asanyarray(given)
+        array = as_array(given, name)
         if axis != -1 and array.ndim > 1:
             array = np.moveaxis(array, axis, -1)
         return ArraySource(name, array, None if ids is None or isinstance(ids, str) else ArrayIds(ids))

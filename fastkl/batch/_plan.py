@@ -44,7 +44,7 @@ def memory_of(memory: int | str) -> int:
         found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kmgt]i?|)b?\s*", memory, re.IGNORECASE)
         size = int(float(found[1]) * _UNITS[found[2].lower()]) if found else 0
     else:
-        size = 0 if isinstance(memory, bool) else int(memory)
+        size = int(memory) if isinstance(memory, int | float) and not isinstance(memory, bool) else 0
     if size < 1:
         raise ValueError(f"memory must be a number of bytes or a text like '512MiB', not {memory!r}")
     return size
@@ -95,13 +95,17 @@ def rows_together(need: Need, memory: int, stored: int) -> int:
     each = max(1, COPIES * need.row + 2 * need.result)
     wanted = need.fixed_rows or 1
     if room < wanted * each:
-        least = OVERHEAD + need.working + wanted * each
-        raise Refused(f"memory of {in_words(memory)} is too little for this run; it needs {math.ceil(least / MIB)} MiB")
+        raise too_little(memory, OVERHEAD + need.working + wanted * each)
     if need.fixed_rows:
         return need.fixed_rows
     most = min(room // each, BLOCK_BYTES // max(need.row, need.result, 1))
     rows = max(1, most if need.most_rows is None else min(most, need.most_rows))
     return rows // stored * stored if rows >= stored else rows
+
+
+def too_little(memory: int, least: int) -> Refused:
+    """What is raised where a run needs ``least`` bytes of memory."""
+    return Refused(f"memory of {in_words(memory)} is too little for this run; it needs {math.ceil(least / MIB)} MiB")
 
 
 def working_memory(threads: int | None) -> int:

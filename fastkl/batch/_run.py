@@ -2,11 +2,13 @@
 
 import contextlib
 import errno
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
+from fastkl._check import check_flag
 from fastkl.batch._beside import NAMES
 from fastkl.batch._errors import Interrupted, InvalidHistogram
 from fastkl.batch._facts import check_stamps, facts_of, stamps_of
@@ -116,7 +118,7 @@ def run(
 
     What is done is on disk a second after it was computed, block by block, and slow blocks are made so small that they
     take about a second: a run that is killed loses no more than two. Blocks take longer only where a single row does,
-    or where q has no room in the memory.
+    where q has no room in the memory, or in all pairs in single precision, whose bits depend on the block.
 
     The memory is kept whatever the layout of a file. Rows that lie across one are read in pieces. What is stored in
     pieces that there is no room for (chunks, the columns of a row group) is unpacked to a temporary file, one after
@@ -135,6 +137,10 @@ def run(
     ...     print(np.load(f"{folder}/kl.npy"), summary.rows, summary.invalid_rows)
     [0.25 0.    nan] 3 1
     """
+    if not isinstance(out, str | os.PathLike):
+        raise TypeError(f"out is {out!r}; it must be the path of a file")
+    for name, flag in (("force", force), ("resume", resume), ("progress", progress)):
+        check_flag(name, flag)
     target = Path(out)
     beside = [options.get(name) for name in NAMES]
     report = report_of(target) if on_invalid == "report" else None

@@ -103,10 +103,14 @@ def _number(name: str, value: Any) -> float:
     return number
 
 
+def _shown(value: Any) -> str:
+    return text if len(text := repr(value)) <= 60 else f"a {type(value).__name__} of shape {np.shape(value)}"
+
+
 def _axis_values(name: str, given: Any) -> _Array:
     values = np.atleast_1d(np.asarray(given))
     if values.dtype.kind not in "fiub" or values.ndim != 1 or not len(values):
-        raise ValueError(f"grid[{name!r}] must be a row of numbers, not {type(given).__name__} of shape {values.shape}")
+        raise ValueError(f"grid[{name!r}] is {_shown(given)}; it must be a number, or a row of at least one")
     values = values.astype(np.float64)
     if not np.isfinite(values).all():
         i = int(np.argmin(np.isfinite(values)))

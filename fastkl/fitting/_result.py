@@ -123,7 +123,9 @@ class Fit:
         if not all(isinstance(i, int | np.integer) for i in place):
             raise TypeError(f"index is {index!r}; it must be a whole number, or a tuple of them")
         if len(place) != len(self.shape):
-            raise ValueError(f"index {index!r} must have {len(self.shape)} numbers, for a batch of shape {self.shape}")
+            one = "this fit is of one histogram, which has no index"
+            many = f"this fit is of histograms of shape {self.shape}: index must have {len(self.shape)} numbers"
+            raise ValueError(f"{many if self.shape else one}, and is {index!r}")
         for i, length in zip(place, self.shape, strict=True):
             if not -length <= i < length:
                 raise IndexError(f"index {index!r} is out of range for a batch of shape {self.shape}")

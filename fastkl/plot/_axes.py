@@ -16,6 +16,8 @@ _BELOW = 40 / 72  # inches from the axes to the legend: room for ticks and a lab
 def open_axes(ax: Any) -> Any:
     """The given Axes, or those of a new figure."""
     if ax is not None:
+        if not hasattr(ax, "get_figure"):
+            raise TypeError(f"ax is {ax!r}; it must be Axes of matplotlib")
         return ax
     try:
         from matplotlib import pyplot

@@ -100,6 +100,8 @@ def fits(fits: Sequence[Fit], index: int | tuple[int, ...] = (), *, ax: Any = No
     >>> print(ax.get_legend().get_texts()[1].get_text())
     norm, forward: loc = 5, scale = 5.099, KL(P‖Q) = 0.935902 nats
     """
+    if isinstance(fits, Fit):
+        raise TypeError("fits is a single Fit; pass a list of them, or call fastkl.plot.fit")
     return _draw(list(fits), index, ax)
 
 
@@ -135,6 +137,9 @@ def _name(one: Fit) -> str:
 def _draw(fits: list[Fit], index: int | tuple[int, ...], ax: Any) -> Any:
     if not fits:
         raise ValueError("fits is empty; there must be one at least")
+    for fit in fits:
+        if not isinstance(fit, Fit):
+            raise TypeError(f"{fit!r} is no Fit, as fastkl.fit gives it")
     bins, target = Bins(fits[0].axis, fits[0]._p.bins), fits[0].target(index)
     for k, other in enumerate(fits[1:], 1):
         _check_same(fits[0], other, k, index)

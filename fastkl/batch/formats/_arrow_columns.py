@@ -37,6 +37,8 @@ def found_bins(pa: Any, path: Path, schema: Any, ids: str | None) -> Bins:
         raise SourceError(f"{path} has several columns of lists; name one, as {path}:{names[0]}: {listed(names)}")
     if names:
         return named_bins(pa, path, schema, names[0])
+    if ids is not None:
+        check_name(path, schema, ids)
     left_out = {ids, *values.index_columns(schema)}
     numbers = {field.name: values.number_type(pa, field.type) for field in schema if field.name not in left_out}
     dtypes = {name: dtype for name, dtype in numbers.items() if dtype is not None}
@@ -52,6 +54,12 @@ def found_bins(pa: Any, path: Path, schema: Any, ids: str | None) -> Bins:
     return Bins(list(dtypes), np.result_type(*dtypes.values()), False)
 
 
+def check_name(path: Path, schema: Any, ids: str) -> None:
+    """Raise unless there is a column of ids of that name."""
+    if ids not in schema.names:
+        raise SourceError(f"{path} has no column {ids!r} of ids; it has {listed(schema.names)}")
+
+
 def ids_column(pa: Any, path: Path, schema: Any, bins: Bins, ids: str | None) -> str | None:
     """The column that names the rows: the one asked for, or the only one beside the bins."""
     if ids is None:
@@ -59,8 +67,7 @@ def ids_column(pa: Any, path: Path, schema: Any, bins: Bins, ids: str | None) ->
             return None
         others = [field for field in schema if field.name not in bins.columns]
         return others[0].name if len(others) == 1 and values.can_be_ids(pa, others[0].type) else None
-    if ids not in schema.names:
-        raise SourceError(f"{path} has no column {ids!r} of ids; it has {listed(schema.names)}")
+    check_name(path, schema, ids)
     if not values.can_be_ids(pa, kind := schema.field(ids).type):
         raise SourceError(f"{path}, column {ids!r} is of type {kind}; ids are integers, text, dates or times")
     return ids
