@@ -67,14 +67,14 @@ def compare(
     values = list(named.values())
     if is_plain and answer is run:
         p, q = values[0], values[-1]
-        if is_single(p, q):
+        if options.out is None and is_single(p, q):
             single = run_single(p, q, question)
             if single is not None:
                 return finish(single)
         elif options.axis == -1 and are_few(p, q, question):
             few = run_few(p, q, question)
             if few is not None:
-                return _deliver(finish(few), None, None, p.dtype)
+                return _deliver(finish(few), None, options.out, p.dtype)
     if has_lazy([*values, options.weights]):
         from fastkl.lazy._rows import compare_lazily
 
@@ -86,7 +86,7 @@ def compare(
 
 def _is_plain(options: Options) -> bool:
     o = options
-    return o.weights is o.out is o.dtype is o.dim is None and o.keepdims is False and o.axis in (0, -1)
+    return o.weights is o.dtype is o.dim is None and o.keepdims is False and o.axis in (0, -1)
 
 
 def _question(

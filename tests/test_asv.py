@@ -27,9 +27,10 @@ from fastkl.bench import data
 
 ROOT = Path(__file__).parents[1]
 _KINDS = ("time_", "timeraw_", "track_", "peakmem_")
-# Of these parameters all values are tried, of those in the second line by fastkl alone; of others the first.
-_WHOLE = ("job", "library", "contestant", "objective")
-_WHOLE_OF_FASTKL = ("format", "axis")
+# Of these parameters all values are tried, of those in the second line by fastkl alone; of others the first. That each
+# library does each job is for the tests of the table of jobs.
+_WHOLE = ("library", "contestant", "objective")
+_WHOLE_OF_FASTKL = ("job", "format", "axis")
 # What makes the data small, by module.
 _SMALL = {"table": {"_SCALE": 1e-3, "_SCALE_OF_THREADS": 1e-3, "_FITS": 2}, "storage": {"_ROWS": 200}}
 

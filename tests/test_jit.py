@@ -307,7 +307,8 @@ def test_terms_of_zeros_and_of_what_is_no_bin():
         jit.jeffreys_term: (inf, inf, 0.0),
     }
     for function, values in expected.items():
-        assert (function(0.0, 3.0), function(3.0, 0.0), function(0.0, 0.0)) == values
+        found = function(0.0, 3.0), function(3.0, 0.0), function(0.0, 0.0)
+        assert found == pytest.approx(values, rel=2.3e-16, abs=0)
         assert function(-0.0, 0.0) == 0
         assert function(2, 2) == function(2.0, 2.0) == function(np.float32(2), 2.0)
         for bad in (-1.0, -5e-324, np.nan, inf, -inf):
