@@ -222,7 +222,7 @@ def sum_terms(
     precision, zero = type(p_total), type(p_total)(0.0)
     seen = np.int64(0)
     if not normalize:
-        seen = fill_and_check_terms(kind, t, x, y)
+        seen = _fill_and_check_ahead(kind, t, x, y, p_ahead, q_ahead)
     else:
         if odd != 0 or totals == ONLY_TOTALS or (totals == OWN_TOTALS and (p_total == 0.0 or q_total == 0.0)):
             return p_total, q_total, zero, odd  # nothing is left to tell but the totals
@@ -310,6 +310,16 @@ def _odd_part_of(x, is_told):
     for i in range(len(x)):
         found = type(found)(found | odd_part(x[i], is_told))
     return np.int64(found)
+
+
+@inline
+def _fill_and_check_ahead(kind, t, x, y, x_ahead, y_ahead):
+    chunk, seen = CHUNK // t.itemsize, np.int64(0)
+    for start in range(0, len(t), chunk):
+        stop = min(start + chunk, len(t))
+        ask_for(x_ahead, y_ahead, start * t.itemsize, stop * t.itemsize)
+        seen |= fill_and_check_terms(kind, t[start:stop], x[start:stop], y[start:stop])
+    return seen
 
 
 @inline
