@@ -2,8 +2,8 @@
 
 The whole process is to stay within the budget, beside the interpreter with its imports. Of row functions two blocks
 of input are alive, the one that is computed and the one that is read ahead, and reading may hold each twice while it
-unpacks. All pairs and fits have working memory of their own. The rest of the budget stays free: blocks beyond some
-tens of MB gain nothing.
+unpacks. All pairs and fits have working memory of their own. The rest of the budget stays free: of blocks half as large
+a tenth of the time is waiting for the last thread, of larger ones no less.
 """
 
 import math
@@ -16,7 +16,7 @@ from fastkl.batch._errors import Refused
 from fastkl.batch._protocols import Source
 
 MIB = 1 << 20
-BLOCK_BYTES = 64 * MIB  # input read together: milliseconds of work for all threads
+BLOCK_BYTES = 128 * MIB  # input read together: some ten milliseconds of work for all threads
 COPIES = 4  # of a block of input: read ahead and computed, each maybe twice
 OVERHEAD = 128 * MIB  # compiled code, threads, libraries for files (of which pyarrow takes the most)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}

@@ -371,7 +371,7 @@ VOLUME = (
         peers=(FASTKL, DASK, *OTHERS_BY_DASK), reference=FASTKL.name,
     ),
     _volume(
-        "volume-distributed", "a mapped file against one histogram, by worker processes of one thread", 1_000_000,
+        "volume-distributed", "a mapped file against one histogram, by worker processes of one thread", 4_000_000,
         (Target(f"{ONE} / {TWO}", 1.7),), peers=(), measured="trial", trial=workers,
     ),
     _volume(

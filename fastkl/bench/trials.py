@@ -17,7 +17,7 @@ from fastkl.bench.rounds import Runner, paired_ratio, play, runner_of
 MEMORY = "512MiB"
 KILLS = 20
 FORMATS = (".npy", ".parquet", ".zarr")
-_BLOCKS = 24  # of the rows, tasks for the workers
+_BLOCKS = 16  # of the rows, tasks for the workers
 _SPINS, _SPIN = 8, 0.025  # tasks of the control, and the seconds of CPU time that each takes
 
 
