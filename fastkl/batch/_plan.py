@@ -86,10 +86,10 @@ def in_words(size: float) -> str:
 def rows_together(need: Need, memory: int, stored: int) -> int:
     """How many rows make a block, in whole numbers of the rows that are ``stored`` together where these are few.
 
-    >>> rows_together(Need(row=4096, result=8), 512 << 20, 1)
-    16384
-    >>> rows_together(Need(row=4096, result=8), 512 << 20, 1000)
-    16000
+    >>> rows_together(Need(row=4096, result=8), 1 << 30, 1), rows_together(Need(row=4096, result=8), 512 << 20, 1)
+    (32768, 24552)
+    >>> rows_together(Need(row=4096, result=8), 1 << 30, 1000)
+    32000
     """
     room = memory - OVERHEAD - need.working
     each = max(1, COPIES * need.row + 2 * need.result)

@@ -7,7 +7,7 @@ import numpy as np
 
 from fastkl._products import DIVERGENCES
 from fastkl.cli._command import UsageError
-from fastkl.cli._options import ORDER, add_divergence_options, add_run_options
+from fastkl.cli._options import ORDER, add_divergence_options, add_run_options, check_has_order
 from fastkl.pairs import pairwise
 
 
@@ -22,6 +22,7 @@ def add_matrix_options(parser: argparse.ArgumentParser, formats: str) -> None:
 
 def options_of(args: argparse.Namespace, *more: str) -> dict[str, Any]:
     """What these options, and ``more``, are to the functions, which refuse bad ones here, before files are read."""
+    check_has_order(args)
     names = ("divergence", "alpha", "base", "normalize", "pseudocount", "dtype", *more)
     options = {name: getattr(args, name) for name in names}
     try:

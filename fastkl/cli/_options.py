@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 from fastkl import _check
+from fastkl._products import ORDERED
 from fastkl.batch._plan import memory_of
-from fastkl.cli._command import number
+from fastkl.cli._command import UsageError, number
 
 BASE = number(float, _check.check_base, "a positive number other than 1")
 THREADS = number(int, _check.check_threads, "a whole number >= 1")
@@ -66,3 +67,10 @@ def shows_progress(args: argparse.Namespace) -> bool:
     if args.quiet or (args.output is None and sys.stdout.isatty()):
         return False
     return args.progress or sys.stderr.isatty()
+
+
+def check_has_order(args: argparse.Namespace) -> None:
+    """Raise unless there is an order where the divergence has one, and only there."""
+    if (args.divergence in ORDERED) != (args.alpha is not None):
+        names = " and ".join(f"--divergence {name}" for name in ORDERED)
+        raise UsageError(f"--alpha is the order of {names}, which need one")

@@ -4,8 +4,7 @@ import argparse
 from pathlib import Path
 
 from fastkl.batch._kinds import ROW_FUNCTIONS
-from fastkl.cli._command import UsageError
-from fastkl.cli._options import FILES, ORDER, RUNS, add_divergence_options, add_run_options
+from fastkl.cli._options import FILES, ORDER, RUNS, add_divergence_options, add_run_options, check_has_order
 from fastkl.cli._runs import check_format, compute
 
 _DESCRIPTION = f"""\
@@ -55,8 +54,7 @@ def run(args: argparse.Namespace) -> int:
     if args.weights is not None:
         check_format(args.weights)
     options = {name: getattr(args, name) for name in names}
-    if (args.divergence in ("renyi", "alpha")) != (args.alpha is not None):
-        raise UsageError("--alpha is the order of --divergence renyi and --divergence alpha, which need one")
+    check_has_order(args)
     if args.alpha is not None:
         options["alpha"] = args.alpha
     return compute(args, args.divergence, args.p, args.q, **options)

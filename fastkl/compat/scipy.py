@@ -125,7 +125,8 @@ def entropy(
     if there is no bin.
 
     It differs from SciPy only where SciPy loses digits: the relative entropy of nearly equal histograms is
-    exact and never negative, sums do not overflow, and float16 is not rounded to half precision in between.
+    exact and never negative, sums do not overflow, shares do not underflow to 0, and float16 is not rounded to
+    half precision in between.
 
     References
     ----------
