@@ -22,7 +22,7 @@ def public(name, p, q, **options):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("bins", [1, 2, 5, 31, 32, 33, 64, 65, 100, 257, 1024, 1025, 2049, 5000])
+@pytest.mark.parametrize("bins", [1, 5, 32, 33, 64, 65, 257, 1024, 1025, 5000])
 def test_rows_have_the_bits_of_the_public_functions(bins, dtype):
     p, q = batch(70, bins, dtype)  # ordinary, odd and invalid rows
     for normalize in (True, False):
