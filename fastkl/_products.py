@@ -238,11 +238,9 @@ class Product:
         size = -(-self.bins // -(-self.bins // self.terms))
         spans = [slice(start, start + size) for start in range(0, self.bins, size)]
         rows = x_rows if size < _FEWEST_TERMS else max(x_rows, _SMALL // (y_rows * (self.bins // len(spans))) + 1)
-        factors = zip(x.factors, y.factors, strict=True)
+        factors = [(_with_rows(left, rows), right[part]) for left, right in zip(x.factors, y.factors, strict=True)]
         sums = np.empty((rows, y_rows), self.precision)
-        first, *others = [
-            (_with_rows(left, rows)[:, span], right[part, span].T) for left, right in factors for span in spans
-        ]
+        first, *others = [(left[:, span], right[:, span].T) for left, right in factors for span in spans]
         more = np.empty_like(sums) if others else sums
         # Overflows are those of rows that are no histograms.
         with one_blas_thread_here(), np.errstate(over="ignore", invalid="ignore"):

@@ -222,7 +222,7 @@ def sum_terms(
     precision, zero = type(p_total), type(p_total)(0.0)
     seen = np.int64(0)
     if not normalize:
-        seen = _fill_and_check_ahead(kind, t, x, y, p_ahead, q_ahead)
+        seen = fill_and_check_ahead(kind, t, x, y, p_ahead, q_ahead)
     else:
         if odd != 0 or totals == ONLY_TOTALS or (totals == OWN_TOTALS and (p_total == 0.0 or q_total == 0.0)):
             return p_total, q_total, zero, odd  # nothing is left to tell but the totals
@@ -313,12 +313,16 @@ def _odd_part_of(x, is_told):
 
 
 @inline
-def _fill_and_check_ahead(kind, t, x, y, x_ahead, y_ahead):
+def fill_and_check_ahead(kind: Any, t: Any, x: Any, y: Any, x_ahead: Any, y_ahead: Any) -> Any:
+    """Write the terms of the bins (x, y) to t, while memory fetches what lies at two addresses.
+
+    Returned is what `odd_bins` wants: no pass before this one has seen the bins.
+    """
     chunk, seen = CHUNK // t.itemsize, np.int64(0)
     for start in range(0, len(t), chunk):
         stop = min(start + chunk, len(t))
         ask_for(x_ahead, y_ahead, start * t.itemsize, stop * t.itemsize)
-        seen |= fill_and_check_terms(kind, t[start:stop], x[start:stop], y[start:stop])
+        seen |= _fill_and_check(kind, t[start:stop], x[start:stop], y[start:stop])
     return seen
 
 
@@ -364,8 +368,7 @@ def _fill_terms(kind, t, x, y, a, b):
 
 
 @inline
-def fill_and_check_terms(kind: Any, t: Any, x: Any, y: Any) -> Any:
-    """Write the terms of the bins (x, y) to t; return what `odd_bins` wants: no pass before this one has seen them."""
+def _fill_and_check(kind, t, x, y):
     widest_vectors()
     one = type(t[0])(1.0)
     if is_told_by_sum(kind):

@@ -12,10 +12,11 @@ from fastkl.kernels._load import ADDRESS, ALONG_ROWS, BIN_STEP, CONVERTER, ROW_S
 from fastkl.kernels._logratio import is_clear_sum, odd_bits
 from fastkl.kernels._memory import call, keep, view
 from fastkl.kernels._piece import (
+    CHUNK,
     MEMO,
     SMALL,
     ask_for,
-    fill_and_check_terms,
+    fill_and_check_ahead,
     is_moderate,
     job_of,
     layout_of,
@@ -31,8 +32,6 @@ from fastkl.kernels._transpose import transpose
 
 TILE_BINS = 64  # the most bins of a short row
 _TILE = 1024  # bins of all rows of a tile
-# Bytes of terms that are computed while memory is asked for as many.
-_CHUNK = 512
 
 
 @entry
@@ -72,7 +71,10 @@ def _tile(kind, job, scratch, row, stop, factor, out, todo):
         _sum_bins(odd, p_total, x, w, t)
         _sum_bins(odd, q_total, y, w, t)
         _spread_scales(kind, odd, p_total, q_total, total, a, b)
-    seen = _fill_terms_ahead(kind, t, x, y, a, b, job.normalize, x_ahead, y_ahead)
+    if job.normalize:
+        seen = _fill_scaled_ahead(kind, t, x, y, a, b, x_ahead, y_ahead)
+    else:
+        seen = fill_and_check_ahead(kind, t, x, y, x_ahead, y_ahead)
     weigh(t, w, t)
     row_totals(scratch.terms, n, count, total)
     _look_for_odd_bins(kind, odd, seen, total, x, y, len(w) == 0)
@@ -169,17 +171,14 @@ def _spread_scales(kind, odd, p_total, q_total, scale, a, b):
 
 
 @inline
-def _fill_terms_ahead(kind, t, x, y, a, b, is_scaled, x_ahead, y_ahead):
+def _fill_scaled_ahead(kind, t, x, y, a, b, x_ahead, y_ahead):
     """Write the terms, while memory fetches what lies at two addresses; return what was seen of odd bins."""
-    chunk = _CHUNK // t.itemsize
+    chunk = CHUNK // t.itemsize
     seen = np.int64(0)
     for start in range(0, len(t), chunk):
         stop = min(start + chunk, len(t))
         ask_for(x_ahead, y_ahead, start * t.itemsize, stop * t.itemsize)
-        if is_scaled:
-            seen |= _fill_scaled_terms(kind, t[start:stop], x[start:stop], y[start:stop], a[start:stop], b[start:stop])
-        else:
-            seen |= fill_and_check_terms(kind, t[start:stop], x[start:stop], y[start:stop])
+        seen |= _fill_scaled_terms(kind, t[start:stop], x[start:stop], y[start:stop], a[start:stop], b[start:stop])
     return seen
 
 
