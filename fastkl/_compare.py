@@ -67,7 +67,7 @@ def compare(
     values = list(named.values())
     if is_plain and answer is run:
         p, q = values[0], values[-1]
-        if options.out is None and is_single(p, q):
+        if options.out is None and is_single(p, q, question):
             single = run_single(p, q, question)
             if single is not None:
                 return finish(single)

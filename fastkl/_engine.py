@@ -1,6 +1,5 @@
 """Runs the kernels over a batch: chunks, shared among threads; what fast loops leave goes to careful ones."""
 
-import threading
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -11,13 +10,15 @@ from fastkl import kernels
 from fastkl._operands import Batch
 from fastkl._threads import available_cpus, for_each_chunk
 
-# Bins in a chunk, at least and at most: 100 us to 1 ms of work, which lets Ctrl-C through at once. Chunks are handed
-# out by one thread at a time, which holds the interpreter for 20 us: 16 threads with the smaller chunks took 2.4 times
-# as long, in single precision. But each thread gets some, so that all end at about the same time.
-_CHUNK, _LARGEST_CHUNK = 1 << 18, 1 << 20
-_CHUNKS_PER_THREAD = 6
+# Bins that a thread is handed at a time, at least and at most: 100 us to 100 ms of work, which lets Ctrl-C through.
+# Beside them stand 50 us of the interpreter, whose memory the bins have driven from the caches, and only one thread at
+# a time has it: so the more threads the more bins.
+_CHUNK, _LARGEST_CHUNK = 1 << 18, 1 << 24
+_LEAST_FOR_EACH_THREAD = 1 << 16
 # Bins in a group of long rows: their records take 2 MB.
 _GROUP = 1 << 26
+# So many rows for each thread need not be shared piece by piece.
+_MANY = 8
 # A thread is worth its start for this many bins.
 _BINS_PER_THREAD = 1 << 17
 _DOUBLE, _SINGLE = np.dtype(np.float64), np.dtype(np.float32)
@@ -109,11 +110,8 @@ def _run(engine: "_Engine", threads: int | None) -> Answers:
     workers = workers_for(rows * bins, threads)
     if bins <= _CHUNK:
         fill = engine.rows if bins <= kernels.PIECE else engine.long_rows
-        chunk = engine.rows_together(bins_together(rows * bins, workers))
-        if rows <= chunk:
-            fill(0, rows, out)
-        else:
-            for_each_chunk(lambda k: fill(k * chunk, min((k + 1) * chunk, rows), out), -(-rows // chunk), workers)
+        chunks = chunks_of(rows, bins, workers, engine.staged_rows)
+        for_each_chunk(lambda k: fill(*chunks[k], out), len(chunks), workers)
     else:
         _share_rows(engine, rows, out, workers)
     return out, engine.found_invalid
@@ -131,47 +129,10 @@ def _fill_chunk(
     engine.pieces(*chunks[k], totals, given, records, origin)
 
 
-class _Single(threading.local):
-    """The arrays of a call on one pair of histograms, kept for the next: making them takes longer than the kernel."""
-
-    def __init__(self) -> None:
-        self.p, self.q = np.array([0, 0, 8, 0, 0, 0]), np.array([0, 0, 8, 0, 0, 0])
-        self.w, self.shape, self.out, self.todo = (
-            np.zeros(6, np.int64),
-            np.array([1]),
-            np.empty(1),
-            np.empty(1, np.uint8),
-        )
-
-
-_single = _Single()
-_DOUBLE_ZERO = np.float64(0.0)
-
-
 def run_single(p: npt.NDArray[Any], q: npt.NDArray[Any], question: Question) -> Any:
-    """The divergence of one pair of short contiguous float64 rows; None where the fast loops can't tell."""
-    s, o = _single, question
-    s.p[0], s.q[0] = kernels.addresses(p, q)
-    s.todo[0] = 1
-    n = p.size
-    kernel = kernels.tiles if n <= kernels.TILE_BINS else kernels.rows
-    kernel(
-        o.kind,
-        _DOUBLE_ZERO,
-        s.p,
-        s.q,
-        s.w,
-        s.shape,
-        n,
-        0,
-        1,
-        o.normalize,
-        o.pseudocount,
-        o.factor,
-        s.out,
-        s.todo,
-    )
-    return None if s.todo[0] else s.out[0]
+    """The divergence of one pair that `is_single`; None where the fast loops can't tell."""
+    value = question.factor * kernels.pair(question.kind, p, q, question.normalize)
+    return None if value != value else np.float64(value)
 
 
 def run_few(p: npt.NDArray[Any], q: npt.NDArray[Any], question: Question) -> npt.NDArray[np.float64] | None:
@@ -209,15 +170,20 @@ def are_few(p: Any, q: Any, question: Question) -> bool:
     )
 
 
-def is_single(p: Any, q: Any) -> bool:
-    """True for a pair that `run_single` takes."""
+def is_single(p: Any, q: Any, question: Question) -> bool:
+    """True for a pair of short contiguous float64 rows, as `run_single` takes.
+
+    Writeable: for other arrays Numba would compile another kernel.
+    """
     return (
         type(p) is np.ndarray
         and type(q) is np.ndarray
-        and p.dtype == _DOUBLE
-        and q.dtype == _DOUBLE
+        and p.dtype == q.dtype == _DOUBLE
         and p.strides == q.strides == (8,)
-        and p.size == q.size <= kernels.PIECE
+        and 0 < p.size == q.size <= kernels.PIECE
+        and question.pseudocount == 0.0
+        and p.flags.behaved
+        and q.flags.behaved
     )
 
 
@@ -226,26 +192,35 @@ def workers_for(work: int, threads: int | None) -> int:
     return min(available_cpus() if threads is None else threads, max(1, work // _BINS_PER_THREAD))
 
 
-def bins_together(bins: int, workers: int) -> int:
-    """How many of so many bins a thread is handed at a time."""
-    return max(min(_CHUNK, -(-bins // workers)), min(bins // (_CHUNKS_PER_THREAD * workers), _LARGEST_CHUNK))
+def chunks_of(count: int, bins: int, workers: int, together: int = 1) -> list[tuple[int, int]]:
+    """(first, stop) of what threads are handed, one chunk after the other, of ``count`` things of so many bins.
+
+    Each is a part of what is left: so they are few, and all threads end at about the same time. All but the last are
+    multiples of ``together``.
+
+    >>> chunks_of(100_000, 256, 2)[:3], chunks_of(100_000, 256, 1)
+    ([(0, 25000), (25000, 43750), (43750, 57813)], [(0, 65536), (65536, 100000)])
+    """
+    least = min(max(_CHUNK, _LEAST_FOR_EACH_THREAD * workers), -(-count * bins // workers))
+    chunks, first = [], 0
+    while first < count:
+        share = (count - first) * bins // (2 * workers if workers > 1 else 1)
+        wanted = -(-max(least, min(share, _LARGEST_CHUNK)) // (bins * together)) * together
+        chunks.append((first, min(first + wanted, count)))
+        first += wanted
+    return chunks
 
 
 def _share_rows(engine: "_Engine", rows: int, out: npt.NDArray[np.float64], workers: int) -> None:
     """Compute rows that are longer than a chunk, each by all threads."""
-    pieces, together = engine.pieces_in_row, engine.rows_together(_CHUNK)
+    pieces, together = engine.pieces_in_row, engine.staged_rows
     # Rows in groups, so that the records stay few, of so many bins that the threads seldom wait for each other.
     group = together * max(1, _GROUP // (together * engine.bins))
-    bins = bins_together(min(rows, group) * engine.bins, workers)
-    pieces_in_chunk = max(1, bins // kernels.PIECE // together)
     for start in range(0, rows, group):
         stop = min(start + group, rows)
         records, given = engine.records_of(stop - start)
-        chunks = [
-            (row, min(row + together, stop), first, min(first + pieces_in_chunk, pieces))
-            for row in range(start, stop, together)
-            for first in range(0, pieces, pieces_in_chunk)
-        ]
+        parts = chunks_of(pieces, kernels.PIECE * together, workers if stop - start < workers * _MANY else 1)
+        chunks = [(row, min(row + together, stop), *part) for row in range(start, stop, together) for part in parts]
         for totals in engine.rounds:
             records[:, :, kernels.STATE] = engine.states(start, stop)
             work = partial(_fill_chunk, engine, chunks, totals, given, records, start)
@@ -283,11 +258,11 @@ class _Engine:
         """Pieces of which a row has records."""
         return max(1, -(-self.bins // kernels.PIECE))
 
-    def rows_together(self, bins: int) -> int:
-        """Rows that a thread is handed at a time, of about so many bins: at least as many as are staged together."""
+    @property
+    def staged_rows(self) -> int:
+        """Rows that are staged together, if they are, and computed by one thread."""
         is_staged = any(layout[kernels.STAGER] for layout in self.layouts[self.precisions[0]][:2])
-        staged = kernels.STAGE // (kernels.PIECE + 8) if is_staged and self.bins > kernels.PIECE else 1
-        return max(staged, -(-bins // max(self.bins, 1)))
+        return kernels.STAGE // (kernels.PIECE + 8) if is_staged and self.bins > kernels.PIECE else 1
 
     def _layouts(self, precision: np.dtype[Any]) -> list[npt.NDArray[np.int64]]:
         layouts = [self.batch.layout(index, precision) for index in range(len(self.batch.operands))]

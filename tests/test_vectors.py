@@ -8,11 +8,11 @@ import pytest
 _COMPILE = """
 import numba
 from fastkl.kernels import _terms
-from fastkl.kernels._piece import fill_terms_ahead
+from fastkl.kernels._piece import fill_ahead
 
 @numba.njit(error_model="numpy")
 def fill(kind, t, x, y, a):
-    fill_terms_ahead(kind, t, x, y, a, a, 0, 0)
+    fill_ahead(kind, t, x, y, a, a, True, 0, 0)
 
 kind, row = numba.typeof(_terms.{kind}()), numba.types.Array(numba.{real}, 1, "C")
 fill.compile((kind, row, row, row, numba.{real}))

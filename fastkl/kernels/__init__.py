@@ -42,10 +42,10 @@ from fastkl.kernels._logits import LARGEST_LOGIT, LOGIT_RECORD, join_logit_piece
 from fastkl.kernels._logratio import HUGE_32, TINY_32
 from fastkl.kernels._newton import BETWEEN, FORWARD, REVERSE, fit_normals
 from fastkl.kernels._normal import log_normal_densities, log_normal_masses
-from fastkl.kernels._one import one_bin, one_relative_entropy, one_row, rounded
+from fastkl.kernels._one import one_bin, one_relative_entropy, one_row, pair, rounded
 from fastkl.kernels._piece import GIVEN_TOTALS, ONLY_TOTALS, OWN_TOTALS, PIECE
 from fastkl.kernels._pieces import DONE, RECORD, STATE, TODO, join_pieces, join_totals, pieces
-from fastkl.kernels._rows import addresses, rows
+from fastkl.kernels._rows import rows
 from fastkl.kernels._sparse import sparse_rows
 from fastkl.kernels._stage import STAGE, stager
 from fastkl.kernels._terms import (
@@ -92,7 +92,6 @@ __all__ = [
     "Power",
     "WeightedJS",
     "add_terms",
-    "addresses",
     "both_rows",
     "careful_pieces",
     "columns",
@@ -121,6 +120,7 @@ __all__ = [
     "one_bin",
     "one_relative_entropy",
     "one_row",
+    "pair",
     "pieces",
     "power_factors",
     "rounded",

@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from fastkl.kernels._jit import entry, inline, widest_vectors
+from fastkl.kernels._jit import apart, entry, inline, widest_vectors
 from fastkl.kernels._lanes import scan
-from fastkl.kernels._logratio import highest_pattern, is_clear_sum, pattern
+from fastkl.kernels._logratio import is_clear_sum
 from fastkl.kernels._memory import keep, view
 from fastkl.kernels._piece import (
     CHUNK,
     ask_for,
-    higher,
     is_moderate,
     job_of,
+    look_at,
     memory_for,
     odd_bins,
     odd_products,
@@ -71,16 +71,22 @@ def _measure(job, scratch, block_row, row):
 
 @inline
 def _fill_ahead(t, u, x, y, b, is_checked, x_ahead, y_ahead):
-    # Returns what `odd_bins` wants, of bins that have not been checked.
-    chunk, seen = CHUNK // t.itemsize, np.int64(0)
-    for start in range(0, len(t), chunk):
-        stop = min(start + chunk, len(t))
-        ask_for(x_ahead, y_ahead, start * t.itemsize, stop * t.itemsize)
-        part = slice(start, stop)
-        if is_checked:
-            _fill(t[part], u[part], x[part], y[part], b)
-        else:
-            seen |= _fill_and_check(t[part], u[part], x[part], y[part])
+    # `fill_ahead` of the terms of both directions.
+    addresses = t.ctypes.data, u.ctypes.data, x.ctypes.data, y.ctypes.data
+    return _fill_both(addresses, len(t), b, is_checked, (x_ahead, y_ahead))
+
+
+@apart
+def _fill_both(addresses, n, b, is_checked, ahead):
+    precision = type(b)
+    t, u = view(addresses[0], n, precision), view(addresses[1], n, precision)
+    x, y = view(addresses[2], n, precision), view(addresses[3], n, precision)
+    chunk = CHUNK // t.itemsize
+    seen = np.int64(0) if is_checked else look_at(KL(), x, y)
+    for start in range(0, n, chunk):
+        stop = min(start + chunk, n)
+        ask_for(ahead[0], ahead[1], start * t.itemsize, stop * t.itemsize)
+        _fill(t[start:stop], u[start:stop], x[start:stop], y[start:stop], b)
     return seen
 
 
@@ -90,15 +96,3 @@ def _fill(t, u, x, y, b):
     for i in range(len(t)):
         t[i] = kl_term(x[i], b * y[i])
         u[i] = reverse_kl_term(x[i], b * y[i])
-
-
-@inline
-def _fill_and_check(t, u, x, y):
-    widest_vectors()
-    one = t.dtype.type(1)
-    highest = pattern(one)
-    for i in range(len(t)):
-        highest = higher(higher(highest, pattern(x[i])), pattern(y[i]))
-        t[i] = kl_term(x[i], y[i])
-        u[i] = reverse_kl_term(x[i], y[i])
-    return np.int64(highest > highest_pattern(one))

@@ -6,12 +6,12 @@ the order that `_lanes` lays down, so that the result is the same to the bit.
 
 import numpy as np
 
-from fastkl.kernels._jit import entry, inline, widest_vectors
+from fastkl.kernels._jit import apart, entry, inline, widest_vectors
 from fastkl.kernels._lanes import BYTES, VECTORS, column_totals
 from fastkl.kernels._load import ALONG_ROWS, BIN_STEP, CONVERTER, ROW_STEPS, row_address
-from fastkl.kernels._logratio import is_clear_sum, odd_bits
+from fastkl.kernels._logratio import is_clear_sum, pattern
 from fastkl.kernels._memory import call, keep, prefetch, unowned, view
-from fastkl.kernels._piece import LINE, is_moderate, odd_part
+from fastkl.kernels._piece import LINE, also_seen, is_moderate, is_odd, odd_part
 from fastkl.kernels._terms import bin_term, is_in_units_of_p, is_told_by_sum, scales
 
 # Bytes of one operand that are read together: twice, the second time from the second-level cache, where as many of the
@@ -30,6 +30,7 @@ def columns(kind, zero, p, q, shape, n, start, stop, normalize, factor, out, tod
     blocks = np.empty((2, most * n if p[ALONG_ROWS] == 0 or q[ALONG_ROWS] == 0 else 1), precision)
     lanes = np.empty(VECTORS * BYTES // blocks.itemsize * most, precision)
     totals, odd = np.empty((5, most), precision), np.empty(most, np.int64)
+    patterns = np.empty(most, type(pattern(zero)))
     innermost = shape[len(shape) - 1]
     row = start
     while row < stop:
@@ -50,8 +51,10 @@ def columns(kind, zero, p, q, shape, n, start, stop, normalize, factor, out, tod
             for r in range(count):
                 a[r], b[r] = scales(kind, p_total[r], q_total[r])
                 odd[r] = 0 if is_moderate(a[r]) & is_moderate(b[r]) & (p_total[r] > 0) else 1
-        ahead = count * blocks.itemsize
-        if _sum_terms(kind, unowned(lanes)[: len(lanes) // most * count], total, x, x_step, y, y_step, n, a, b, ahead):
+        seen = unowned(patterns)[:count]
+        into = lanes.ctypes.data, len(lanes) // most, seen.ctypes.data, total.ctypes.data
+        _sum_terms(kind, zero, into, (x, x_step, y, y_step), n, count, (a.ctypes.data, b.ctypes.data))
+        if _is_any_odd(kind, seen, total):
             is_told = is_told_by_sum(kind)
             _find_odd_rows(unowned(odd[:count]), total, x, x_step, n, is_told)
             _find_odd_rows(unowned(odd[:count]), total, y, y_step, n, is_told)
@@ -62,7 +65,7 @@ def columns(kind, zero, p, q, shape, n, start, stop, normalize, factor, out, tod
                 out[row - start + r] = factor * value
                 todo[row - start + r] = 0
         row += count
-    keep((blocks, lanes, totals, odd))
+    keep((blocks, lanes, totals, odd, patterns))
 
 
 @inline
@@ -88,37 +91,55 @@ def _open(operand, shape, row, n, count, block):
     return np.int64(block.ctypes.data), step
 
 
-@inline
-def _sum_terms(kind, lanes, total, x_address, x_step, y_address, y_step, n, a, b, ahead):
-    # Returns whether any bin of any row is odd; memory fetches the next rows meanwhile.
-    count, left = len(total), len(lanes)
+@apart
+def _sum_terms(kind, zero, into, bins, n, count, scales):
+    # Writes the sums of the terms, and what is seen of the bins, of each row; memory fetches the next rows meanwhile.
+    lanes_address, rounds, seen_address, total_address = into
+    x_address, x_step, y_address, y_step = bins
+    precision = type(zero)
+    total, lanes = view(total_address, count, precision), view(lanes_address, rounds * count, precision)
+    seen = view(seen_address, count, type(pattern(zero)))
+    a, b = view(scales[0], count, precision), view(scales[1], count, precision)
+    ahead, left = count * total.itemsize, len(lanes)
     while left >= 2 * n * count and left > count:  # no bin comes to the lanes of the second half
         left //= 2
     lanes[:left] = 0
-    seen = odd_bits(total.dtype.type(1))
+    seen[:] = 0
     for i in range(n):
         x_bin, y_bin = x_address + i * x_step, y_address + i * y_step
         for line in range(ahead, 2 * ahead + LINE, LINE):
             prefetch(x_bin + line)
             prefetch(y_bin + line)
         lane = i * count % len(lanes)
-        x, y = view(x_bin, count, total.dtype.type), view(y_bin, count, total.dtype.type)
-        seen = type(seen)(seen | _add_terms(kind, lanes[lane : lane + count], x, y, a, b))
+        x, y = view(x_bin, count, precision), view(y_bin, count, precision)
+        _look_at(kind, seen, x, y)
+        _add_terms(kind, lanes[lane : lane + count], x, y, a, b)
     while left > count:
         left //= 2
         _add(lanes[:left], lanes[left : 2 * left])
     total[:] = lanes[:count]
-    return seen != 0
+
+
+@inline
+def _look_at(kind, seen, x, y):
+    widest_vectors()
+    for r in range(len(seen)):
+        seen[r] = also_seen(kind, seen[r], x[r], y[r])
 
 
 @inline
 def _add_terms(kind, total, x, y, a, b):
     widest_vectors()
-    seen = odd_bits(total.dtype.type(1))
     for r in range(len(total)):
-        seen = type(seen)(seen | odd_bits(x[r]) | odd_bits(y[r]))
         total[r] += bin_term(kind, x[r], y[r], a[r], b[r])
-    return seen
+
+
+@inline
+def _is_any_odd(kind, seen, total):
+    for r in range(len(seen)):
+        if is_odd(kind, seen[r], total[r]) or (is_told_by_sum(kind) and not is_clear_sum(total[r])):
+            return True
+    return False
 
 
 @inline

@@ -39,6 +39,15 @@ def inline(function: F) -> F:
     return cast(F, numba.njit(forceinline=True, **_UNWRAPPED, **_C_ARITHMETIC)(function))
 
 
+def apart(function: F) -> F:
+    """Compile a helper with loops over many terms, which stays a function of its own.
+
+    So their constants have registers to stay in, which they would not find beside the rest of a kernel, and loops that
+    are wanted in several places are compiled once. Addresses are to be passed, since arrays would be taken apart.
+    """
+    return cast(F, numba.njit(forceinline=False, **_UNWRAPPED, **_C_ARITHMETIC)(function))
+
+
 def term(function: F) -> F:
     """Compile per-bin mathematics."""
     return numba.njit(**_UNWRAPPED, **_TERM)(function)  # type: ignore[no-any-return]

@@ -134,6 +134,12 @@ def single_row(kind, x, y, normalize):
     return value
 
 
+@entry
+def pair(kind, x, y, normalize):
+    """The divergence of two contiguous rows of doubles, of one piece; NaN where the fast loops can't tell."""
+    return _short_row(kind, x, y, normalize)[0]
+
+
 @inline
 def _short_row(kind, x, y, normalize):
     """(divergence, whether the fast loops could tell) of rows of one piece."""

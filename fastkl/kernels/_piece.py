@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastkl.kernels._jit import inline, widest_vectors
+from fastkl.kernels._jit import apart, inline, widest_vectors
 from fastkl.kernels._lanes import scan, scan_for_highest
 from fastkl.kernels._load import ADDRESS, BIN_STEP, CONVERTER, ROW_STEPS, STAGER, load, row_address
 from fastkl.kernels._logratio import constants, high_bits, highest_pattern, is_clear_sum, odd_bits, pattern
@@ -220,10 +220,8 @@ def sum_terms(
     Room for the terms is in t; w is empty where there are no weights.
     """
     precision, zero = type(p_total), type(p_total)(0.0)
-    seen = np.int64(0)
-    if not normalize:
-        seen = fill_and_check_ahead(kind, t, x, y, p_ahead, q_ahead)
-    else:
+    a, b = precision(1.0), precision(1.0)
+    if normalize:
         if odd != 0 or totals == ONLY_TOTALS or (totals == OWN_TOTALS and (p_total == 0.0 or q_total == 0.0)):
             return p_total, q_total, zero, odd  # nothing is left to tell but the totals
         if totals == GIVEN_TOTALS:
@@ -232,7 +230,7 @@ def sum_terms(
             a, b = scales(kind, p_total, q_total)
         if not (is_moderate(a) and is_moderate(b)):
             return p_total, q_total, zero, np.int64(1)
-        fill_terms_ahead(kind, t, x, y, a, b, p_ahead, q_ahead)
+    seen = fill_ahead(kind, t, x, y, a, b, normalize, p_ahead, q_ahead)
     weigh(t, w, t)
     total = scan(t)[0]
     if not normalize:
@@ -313,27 +311,56 @@ def _odd_part_of(x, is_told):
 
 
 @inline
-def fill_and_check_ahead(kind: Any, t: Any, x: Any, y: Any, x_ahead: Any, y_ahead: Any) -> Any:
-    """Write the terms of the bins (x, y) to t, while memory fetches what lies at two addresses.
+def fill_ahead(kind: Any, t: Any, x: Any, y: Any, a: Any, b: Any, is_checked: Any, x_ahead: Any, y_ahead: Any) -> Any:
+    """Write the terms of the bins (a x, b y) to t, while memory fetches what lies at two addresses.
 
-    Returned is what `odd_bins` wants: no pass before this one has seen the bins.
+    Returned is what `odd_bins` wants of bins that no pass before this one has checked.
     """
-    chunk, seen = CHUNK // t.itemsize, np.int64(0)
-    for start in range(0, len(t), chunk):
-        stop = min(start + chunk, len(t))
-        ask_for(x_ahead, y_ahead, start * t.itemsize, stop * t.itemsize)
-        seen |= _fill_and_check(kind, t[start:stop], x[start:stop], y[start:stop])
+    return _fill_ahead(
+        kind, (t.ctypes.data, x.ctypes.data, y.ctypes.data), len(t), a, b, is_checked, (x_ahead, y_ahead)
+    )
+
+
+@apart
+def _fill_ahead(kind, addresses, n, a, b, is_checked, ahead):
+    precision = type(a)
+    t, x, y = view(addresses[0], n, precision), view(addresses[1], n, precision), view(addresses[2], n, precision)
+    chunk = CHUNK // t.itemsize
+    seen = np.int64(0) if is_checked else look_at(kind, x, y)
+    for start in range(0, n, chunk):
+        stop = min(start + chunk, n)
+        ask_for(ahead[0], ahead[1], start * t.itemsize, stop * t.itemsize)
+        _fill_terms(kind, t[start:stop], x[start:stop], y[start:stop], a, b)
     return seen
 
 
 @inline
-def fill_terms_ahead(kind: Any, t: Any, x: Any, y: Any, a: Any, b: Any, x_ahead: Any, y_ahead: Any) -> None:
-    """Write the terms of the bins (a x, b y) to t, while memory fetches what lies at two addresses."""
-    chunk = CHUNK // t.itemsize
-    for start in range(0, len(t), chunk):
-        stop = min(start + chunk, len(t))
-        ask_for(x_ahead, y_ahead, start * t.itemsize, stop * t.itemsize)
-        _fill_terms(kind, t[start:stop], x[start:stop], y[start:stop], a, b)
+def look_at(kind: Any, x: Any, y: Any) -> Any:
+    """What `odd_bins` wants to have been seen of the bins (x, y).
+
+    In a loop of its own: taken along, it makes LLVM compute two vectors of terms in turn, for which there are too few
+    registers.
+    """
+    widest_vectors()
+    zero = x.dtype.type(0)
+    seen = pattern(zero)
+    for i in range(len(x)):
+        seen = also_seen(kind, seen, x[i], y[i])
+    return np.int64(is_odd(kind, seen, zero))
+
+
+@inline
+def also_seen(kind: Any, seen: Any, x: Any, y: Any) -> Any:
+    """What was seen of some bins, zero of none, and what is seen of the bin (x, y)."""
+    if is_told_by_sum(kind):  # one operation a bin; to see bins that are too small would take two more
+        return higher(higher(seen, pattern(x)), pattern(y))
+    return type(seen)(seen | type(seen)(odd_bits(x) | odd_bits(y)))
+
+
+@inline
+def is_odd(kind: Any, seen: Any, zero: Any) -> Any:
+    """True if one of the bins, of the precision of ``zero``, was seen to be what `odd_bins` looks for."""
+    return seen > highest_pattern(zero) if is_told_by_sum(kind) else seen != 0
 
 
 @inline
@@ -365,30 +392,6 @@ def _fill_terms(kind, t, x, y, a, b):
     else:
         for i in range(len(t)):
             t[i] = bin_term(kind, x[i], y[i], a, b)
-
-
-@inline
-def _fill_and_check(kind, t, x, y):
-    widest_vectors()
-    one = type(t[0])(1.0)
-    if is_told_by_sum(kind):
-        return _fill_and_find_highest(kind, t, x, y, one)
-    seen = odd_bits(one)
-    for i in range(len(t)):
-        seen = type(seen)(seen | odd_bits(x[i]) | odd_bits(y[i]))
-        t[i] = bin_term(kind, x[i], y[i], one, one)
-    return np.int64(seen)
-
-
-@inline
-def _fill_and_find_highest(kind, t, x, y, one):
-    # One operation a bin; to see bins that are too small would take two more, 12 % of the time.
-    widest_vectors()
-    highest = pattern(one)
-    for i in range(len(t)):
-        highest = higher(higher(highest, pattern(x[i])), pattern(y[i]))
-        t[i] = bin_term(kind, x[i], y[i], one, one)
-    return np.int64(highest > highest_pattern(one))
 
 
 @inline

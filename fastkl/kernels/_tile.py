@@ -6,7 +6,7 @@ computed bin by bin, and only the totals (`_lanes.row_totals`) know where a row 
 
 import numpy as np
 
-from fastkl.kernels._jit import entry, inline, widest_vectors
+from fastkl.kernels._jit import apart, entry, inline, widest_vectors
 from fastkl.kernels._lanes import row_totals, spread
 from fastkl.kernels._load import ADDRESS, ALONG_ROWS, BIN_STEP, CONVERTER, ROW_STEPS, load, row_address
 from fastkl.kernels._logratio import is_clear_sum, odd_bits
@@ -16,10 +16,11 @@ from fastkl.kernels._piece import (
     MEMO,
     SMALL,
     ask_for,
-    fill_and_check_ahead,
+    fill_ahead,
     is_moderate,
     job_of,
     layout_of,
+    look_at,
     memory_for,
     odd_bins,
     odd_products,
@@ -74,7 +75,7 @@ def _tile(kind, job, scratch, row, stop, factor, out, todo):
     if job.normalize:
         seen = _fill_scaled_ahead(kind, t, x, y, a, b, x_ahead, y_ahead)
     else:
-        seen = fill_and_check_ahead(kind, t, x, y, x_ahead, y_ahead)
+        seen = fill_ahead(kind, t, x, y, precision(1.0), precision(1.0), False, x_ahead, y_ahead)
     weigh(t, w, t)
     row_totals(scratch.terms, n, count, total)
     _look_for_odd_bins(kind, odd, seen, total, x, y, len(w) == 0)
@@ -172,24 +173,30 @@ def _spread_scales(kind, odd, p_total, q_total, scale, a, b):
 
 @inline
 def _fill_scaled_ahead(kind, t, x, y, a, b, x_ahead, y_ahead):
-    """Write the terms, while memory fetches what lies at two addresses; return what was seen of odd bins."""
+    """`fill_ahead` of bins that are not checked, each with its own scales."""
+    addresses = t.ctypes.data, x.ctypes.data, y.ctypes.data, a.ctypes.data, b.ctypes.data
+    return _fill_scaled(kind, t.dtype.type(0), addresses, len(t), (x_ahead, y_ahead))
+
+
+@apart
+def _fill_scaled(kind, zero, addresses, n, ahead):
+    precision = type(zero)
+    t, x, y = view(addresses[0], n, precision), view(addresses[1], n, precision), view(addresses[2], n, precision)
+    a, b = view(addresses[3], n, precision), view(addresses[4], n, precision)
     chunk = CHUNK // t.itemsize
-    seen = np.int64(0)
-    for start in range(0, len(t), chunk):
-        stop = min(start + chunk, len(t))
-        ask_for(x_ahead, y_ahead, start * t.itemsize, stop * t.itemsize)
-        seen |= _fill_scaled_terms(kind, t[start:stop], x[start:stop], y[start:stop], a[start:stop], b[start:stop])
+    seen = look_at(kind, x, y)
+    for start in range(0, n, chunk):
+        stop = min(start + chunk, n)
+        ask_for(ahead[0], ahead[1], start * t.itemsize, stop * t.itemsize)
+        _fill_scaled_terms(kind, t[start:stop], x[start:stop], y[start:stop], a[start:stop], b[start:stop])
     return seen
 
 
 @inline
 def _fill_scaled_terms(kind, t, x, y, a, b):
     widest_vectors()
-    seen = odd_bits(t.dtype.type(1))
     for i in range(len(t)):
-        seen = type(seen)(seen | odd_bits(x[i]) | odd_bits(y[i]))
         t[i] = bin_term(kind, x[i], y[i], a[i], b[i])
-    return np.int64(seen)
 
 
 @inline
