@@ -3,7 +3,7 @@ r"""The logarithm of a ratio, written so that loops over it vectorise and near-e
 For positive x and y, let k be the integer and y' = 2^k y for which x / y' lies in about [2/3, 3/2]. Then x - y' is
 exact (Sterbenz), and with s = (x - y') / (x + y') and z = s^2
 
-    log(x / y) = k log 2 + 2 artanh(s) = k log 2 + 2 s + s z T(z),    T(z) = 2/3 + 2z/5 + 2z^2/7 + ...
+    log(x / y) = k log 2 + 2 artanh(s) = k log 2 + s (2 + z T(z)),    T(z) = 2/3 + 2z/5 + 2z^2/7 + ...
 
 One division, no table, no branch: every target that LLVM knows vectorises it. Numba's own `math.log` is a scalar call.
 
@@ -217,7 +217,7 @@ def log_of_aligned(x: Any, aligned: Any) -> Any:
     """log(x / y') = 2 artanh(s) of operands that are aligned."""
     s = (x - aligned) / (x + aligned)
     z = s * s
-    return s + s + (s * z) * artanh_tail(z)
+    return s * (type(x)(2.0) + z * artanh_tail(z))
 
 
 @term

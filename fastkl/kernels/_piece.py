@@ -304,8 +304,14 @@ def odd_part(x: Any, is_told: Any) -> Any:
 
 @inline
 def _odd_part_of(x, is_told):
-    found = odd_bits(x.dtype.type(0))
-    for i in range(len(x)):
+    return _odd_part(x.ctypes.data, len(x), x.dtype.type(0), is_told)
+
+
+@apart
+def _odd_part(address, n, zero, is_told):
+    widest_vectors()
+    x, found = view(address, n, type(zero)), odd_bits(zero)
+    for i in range(n):
         found = type(found)(found | odd_part(x[i], is_told))
     return np.int64(found)
 

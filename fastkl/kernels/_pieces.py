@@ -12,7 +12,17 @@ import numpy as np
 from fastkl.kernels._jit import entry, inline
 from fastkl.kernels._logratio import odd_bits
 from fastkl.kernels._memory import keep
-from fastkl.kernels._piece import PIECE, is_moderate, is_staged, job_of, measure, memory_for, open_block, scratch_in
+from fastkl.kernels._piece import (
+    GIVEN_TOTALS,
+    PIECE,
+    is_moderate,
+    is_staged,
+    job_of,
+    measure,
+    memory_for,
+    open_block,
+    scratch_in,
+)
 from fastkl.kernels._terms import bin_term, follows_chain_rule, is_in_units_of_p, is_refined, scales, wide_term
 from fastkl.kernels._wide import NOTHING, add, add_exactly, divide, join, normal
 
@@ -49,7 +59,9 @@ def pieces(kind, zero, p, q, w, shape, n, start, stop, first, last, normalize, p
 @inline
 def _fill(kind, job, scratch, block_row, row, k, totals, given, record):
     if record[STATE] == TODO:
-        given_p, given_q = math.ldexp(given[0], int(given[1])), math.ldexp(given[2], int(given[3]))
+        given_p, given_q = 1.0, 1.0
+        if totals == GIVEN_TOTALS:
+            given_p, given_q = math.ldexp(given[0], int(given[1])), math.ldexp(given[2], int(given[3]))
         p_total, q_total, total, odd = measure(kind, job, scratch, block_row, row, k, totals, given_p, given_q)
         if odd == 0:
             record[:] = 0.0
@@ -77,9 +89,9 @@ def _join(kind, records, normalize, factor):
         if records[k, STATE] != DONE:
             return np.nan
     if not is_refined(kind) and _are_plain(records):
-        p_total, q_total = _plain_total(records, P_TOTAL), _plain_total(records, Q_TOTAL)
         if not normalize:
             return factor * _plain_total(records, TERMS)
+        p_total, q_total = _plain_total(records, P_TOTAL), _plain_total(records, Q_TOTAL)
         a, b = scales(kind, p_total, q_total)
         if is_moderate(a) and is_moderate(b):
             return factor * _join_plain(kind, records, p_total, a, b)

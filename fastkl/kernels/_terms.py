@@ -180,8 +180,7 @@ def jeffreys_term(x: Any, y: Any) -> Any:
     high, low = max(x, y), min(x, y)
     _, _, _, infinity = constants(x)
     g = (high - low) * log_ratio(high, low)
-    g = g if is_positive(low) else infinity
-    return g if is_positive(high) else abs(high)
+    return infinity if (not is_positive(low)) & (high > 0) else g
 
 
 def bin_term(kind: Any, x: Any, y: Any, a: Any, b: Any) -> Any:
