@@ -22,6 +22,8 @@ _MANY = 8
 # A thread is worth its start for this many bins.
 _BINS_PER_THREAD = 1 << 17
 _DOUBLE, _SINGLE = np.dtype(np.float64), np.dtype(np.float32)
+_CONTIGUOUS = (_DOUBLE.itemsize,)
+_BEHAVED = 0x0500  # NumPy's bits for aligned and writeable; `flags.writeable` warns of arrays that it broadcast
 # What bins may be multiplied by in single precision: 2^-10 takes the least of them, 2^-76, over the largest total,
 # 2^24, to what counts as zero there.
 _LEAST_FACTOR_32 = 2.0**-9
@@ -178,12 +180,12 @@ def is_single(p: Any, q: Any, question: Question) -> bool:
     return (
         type(p) is np.ndarray
         and type(q) is np.ndarray
-        and p.dtype == q.dtype == _DOUBLE
-        and p.strides == q.strides == (8,)
+        and p.dtype is _DOUBLE
+        and q.dtype is _DOUBLE
+        and p.strides == _CONTIGUOUS == q.strides
         and 0 < p.size == q.size <= kernels.PIECE
         and question.pseudocount == 0.0
-        and p.flags.behaved
-        and q.flags.behaved
+        and p.flags.num & q.flags.num & _BEHAVED == _BEHAVED
     )
 
 
