@@ -10,10 +10,12 @@ from fastkl import kernels
 from fastkl._operands import Batch
 from fastkl._threads import available_cpus, for_each_chunk
 
-# Bins that a thread is handed at a time, at least and at most: 100 us to 100 ms of work, which lets Ctrl-C through.
+# Bins that a thread is handed at a time, at least and at most: 100 us to 10 ms of work, which lets Ctrl-C through.
 # Beside them stand 50 us of the interpreter, whose memory the bins have driven from the caches, and only one thread at
 # a time has it: so the more threads the more bins.
-_CHUNK, _LARGEST_CHUNK = 1 << 18, 1 << 24
+_CHUNK, _LARGEST_CHUNK = 1 << 18, 1 << 22
+# At most where each bin may have to be looked at with care, which takes 800 ns.
+_LARGEST_CAREFUL_CHUNK = 1 << 20
 _LEAST_FOR_EACH_THREAD = 1 << 16
 # Bins in a group of long rows: their records take 2 MB.
 _GROUP = 1 << 26
@@ -112,7 +114,8 @@ def _run(engine: "_Engine", threads: int | None) -> Answers:
     workers = workers_for(rows * bins, threads)
     if bins <= _CHUNK:
         fill = engine.rows if bins <= kernels.PIECE else engine.long_rows
-        chunks = chunks_of(rows, bins, workers, engine.staged_rows)
+        largest = _LARGEST_CHUNK if bins <= kernels.PIECE else _LARGEST_CAREFUL_CHUNK
+        chunks = chunks_of(rows, bins, workers, engine.staged_rows, largest)
         for_each_chunk(lambda k: fill(*chunks[k], out), len(chunks), workers)
     else:
         _share_rows(engine, rows, out, workers)
@@ -194,20 +197,23 @@ def workers_for(work: int, threads: int | None) -> int:
     return min(available_cpus() if threads is None else threads, max(1, work // _BINS_PER_THREAD))
 
 
-def chunks_of(count: int, bins: int, workers: int, together: int = 1) -> list[tuple[int, int]]:
+def chunks_of(
+    count: int, bins: int, workers: int, together: int = 1, largest: int = _LARGEST_CAREFUL_CHUNK
+) -> list[tuple[int, int]]:
     """(first, stop) of what threads are handed, one chunk after the other, of ``count`` things of so many bins.
 
-    Each is a part of what is left: so they are few, and all threads end at about the same time. All but the last are
-    multiples of ``together``.
+    Each is a part of what is left, of about ``largest`` bins at most: so they are few, and all threads end at about the
+    same time. All but the last are multiples of ``together``.
 
-    >>> chunks_of(100_000, 256, 2)[:3], chunks_of(100_000, 256, 1)
-    ([(0, 25000), (25000, 43750), (43750, 57813)], [(0, 65536), (65536, 100000)])
+    >>> chunks_of(10_000, 256, 2), chunks_of(10_000, 256, 1)
+    ([(0, 2500), (2500, 4375), (4375, 5782), (5782, 6837), (6837, 7861), (7861, 8885), (8885, 9909), (9909, 10000)],
+     [(0, 4096), (4096, 8192), (8192, 10000)])
     """
     least = min(max(_CHUNK, _LEAST_FOR_EACH_THREAD * workers), -(-count * bins // workers))
     chunks, first = [], 0
     while first < count:
         share = (count - first) * bins // (2 * workers if workers > 1 else 1)
-        wanted = -(-max(least, min(share, _LARGEST_CHUNK)) // (bins * together)) * together
+        wanted = -(-max(least, min(share, largest)) // (bins * together)) * together
         chunks.append((first, min(first + wanted, count)))
         first += wanted
     return chunks
@@ -294,10 +300,15 @@ class _Engine:
                 kernel(o.kind, precision.type(0), *where)
             if not todo.any():
                 return
-        self._rows_carefully(start, stop, out, np.flatnonzero(todo))
+        together = max(1, _LARGEST_CAREFUL_CHUNK // max(self.bins, 1))
+        for first in range(0, stop - start, together):
+            part = slice(first, first + together)
+            self._rows_carefully(start + first, min(start + first + together, stop), out[part], todo[part])
 
-    def _rows_carefully(self, start: int, stop: int, out: npt.NDArray[np.float64], left: npt.NDArray[np.intp]) -> None:
-        o = self.question
+    def _rows_carefully(self, start: int, stop: int, out: npt.NDArray[np.float64], todo: npt.NDArray[np.uint8]) -> None:
+        o, left = self.question, np.flatnonzero(todo)
+        if not len(left):
+            return
         records, given = self.records_of(stop - start)
         records[left, 0, kernels.STATE] = kernels.TODO
         where = (self.bins, start, stop, 0, 1, o.normalize, o.pseudocount, kernels.OWN_TOTALS, given, records)
