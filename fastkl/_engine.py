@@ -13,10 +13,9 @@ from fastkl._threads import available_cpus, for_each_chunk
 # Bins that a thread is handed at a time, at least and at most: 100 us to 10 ms of work, which lets Ctrl-C through.
 # Beside them stand 50 us of the interpreter, whose memory the bins have driven from the caches, and only one thread at
 # a time has it: so the more threads the more bins.
-_CHUNK, _LARGEST_CHUNK = 1 << 18, 1 << 22
+_CHUNK, _LEAST_FOR_EACH_THREAD, _LARGEST_CHUNK = 1 << 18, 1 << 16, 1 << 22
 # At most where each bin may have to be looked at with care, which takes 800 ns.
 _LARGEST_CAREFUL_CHUNK = 1 << 20
-_LEAST_FOR_EACH_THREAD = 1 << 16
 # Bins in a group of long rows: their records take 2 MB.
 _GROUP = 1 << 26
 # So many rows for each thread need not be shared piece by piece.
