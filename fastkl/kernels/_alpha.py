@@ -81,7 +81,7 @@ def alpha_term_begun(x: Any, y: Any) -> Any:
     d = a - aligned
     s = d / (a + aligned)
     z = s * s
-    kl = (shift * log2_of_shift(x) * a + (b - aligned)) + s * (d + (a * z) * artanh_tail(z))
+    kl = (shift * log2_of_shift(x) * x + (b - aligned)) + s * (d + (x * z) * artanh_tail(z))
     return kl, log_of_aligned(a, aligned), shift
 
 
