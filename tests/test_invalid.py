@@ -22,8 +22,9 @@ def rows(shape, seed=0):
 @pytest.mark.parametrize("bins", BINS)
 @pytest.mark.parametrize("bad", [-1.0, -1e-320, np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("normalize", [True, False])
-def test_the_message_names_argument_index_bin_value_and_number(bins, bad, normalize):
-    x, y = rows((6, bins)), rows((6, bins), 1)
+@pytest.mark.parametrize("unit", [1, 0.01])  # bins on both sides of 2 are looked at another way than those below
+def test_the_message_names_argument_index_bin_value_and_number(bins, bad, normalize, unit):
+    x, y = unit * rows((6, bins)), unit * rows((6, bins), 1)
     x[4, 2], x[5, 0] = bad, -3
     for function in COMPARISONS:
         with pytest.raises(ValueError, match=re.escape("p[4]")) as caught:

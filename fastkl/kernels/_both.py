@@ -10,6 +10,7 @@ from fastkl.kernels._piece import (
     CHUNK,
     ask_for,
     is_moderate,
+    items,
     job_of,
     look_at,
     memory_for,
@@ -82,11 +83,14 @@ def _fill_both(addresses, n, b, is_checked, ahead):
     t, u = view(addresses[0], n, precision), view(addresses[1], n, precision)
     x, y = view(addresses[2], n, precision), view(addresses[3], n, precision)
     chunk = CHUNK // t.itemsize
+    whole = n - n % chunk
     seen = np.int64(0) if is_checked else look_at(KL(), x, y)
-    for start in range(0, n, chunk):
-        stop = min(start + chunk, n)
-        ask_for(ahead[0], ahead[1], start * t.itemsize, stop * t.itemsize)
-        _fill(t[start:stop], u[start:stop], x[start:stop], y[start:stop], b)
+    for start in range(0, whole, chunk):
+        ask_for(ahead[0], ahead[1], start * t.itemsize, CHUNK)
+        _fill(items(t, start, chunk), items(u, start, chunk), items(x, start, chunk), items(y, start, chunk), b)
+    if whole < n:
+        ask_for(ahead[0], ahead[1], whole * t.itemsize, (n - whole) * t.itemsize)
+        _fill(t[whole:], u[whole:], x[whole:], y[whole:], b)
     return seen
 
 

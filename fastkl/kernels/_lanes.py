@@ -27,10 +27,14 @@ def scan(x: Any) -> Any:
     return _total(x), int(not ordinary.all())
 
 
-def scan_for_highest(x: Any) -> Any:
-    """(sum of x, seen) for a contiguous row x; seen is nonzero if some bin is above HUGE, NaN, or has a minus sign."""
-    huge = HUGE_32 if x.dtype == np.float32 else HUGE_64
-    return _total(x), int(not (~np.signbit(x) & (x <= huge)).all())
+def scan_for_high(x: Any) -> Any:
+    """(sum of x, seen) for a contiguous row x; seen is nonzero if some bin has a minus sign or the sum is above HUGE.
+
+    So it is where a bin is above HUGE, or NaN. To look at the signs alone takes one operation, which any part of the
+    processor does.
+    """
+    total, huge = _total(x), HUGE_32 if x.dtype == np.float32 else HUGE_64
+    return total, int(np.signbit(x).any() or not total <= huge)
 
 
 def row_totals(address: Any, n: Any, count: Any, totals: Any) -> None:
@@ -73,9 +77,9 @@ def _scan(x):
     return lambda x: _scan_row(x.ctypes.data, len(x), x.dtype.type(0))
 
 
-@overload(scan_for_highest)
-def _scan_for_highest(x):
-    return lambda x: _scan_row_for_highest(x.ctypes.data, len(x), x.dtype.type(0))
+@overload(scan_for_high)
+def _scan_for_high(x):
+    return lambda x: _scan_row_for_high(x.ctypes.data, len(x), x.dtype.type(0))
 
 
 @overload(row_totals)
@@ -120,22 +124,24 @@ def _scan_row(typingctx, address, n, zero):
 
 
 @intrinsic
-def _scan_row_for_highest(typingctx, address, n, zero):
+def _scan_row_for_high(typingctx, address, n, zero):
     def codegen(context, builder, signature, arguments):
         address, n, _ = arguments
         v = _Vectors(builder, zero)
-        totals, highest = v.variables(v.real, VECTORS), v.variables(v.integer, VECTORS)
+        totals, bits = v.variables(v.real, VECTORS), v.variables(v.integer, VECTORS)
 
         def add(start, mask):
             for k in range(VECTORS):
                 value = v.load(address, v.plus(start, k * v.width), mask(k))
                 v.add_to(totals[k], value)
-                builder.store(v.higher(builder.load(highest[k]), builder.bitcast(value, v.integer)), highest[k])
+                builder.store(builder.or_(builder.load(bits[k]), builder.bitcast(value, v.integer)), bits[k])
 
         v.for_each_round(n, add)
         total = v.first_of(v.folded([builder.load(total) for total in totals], builder.fadd))
-        pattern = v.first_of(v.folded([builder.load(pattern) for pattern in highest], v.higher))
-        seen = builder.zext(v.is_high(pattern), ir.IntType(64))
+        pattern = v.first_of(v.folded([builder.load(pattern) for pattern in bits], builder.or_))
+        is_signed = builder.icmp_signed("<", pattern, ir.Constant(pattern.type, 0))
+        is_high = builder.fcmp_unordered(">", total, v.huge)
+        seen = builder.zext(builder.or_(is_signed, is_high), ir.IntType(64))
         return context.make_tuple(builder, signature.return_type, [total, seen])
 
     return types.Tuple((zero, types.int64))(types.intp, types.intp, zero), codegen
@@ -244,6 +250,7 @@ class _Vectors:
         self._least = int(tiny.view(f"i{tiny.itemsize}"))
         self._span = int(huge.view(f"i{huge.itemsize}")) - self._least
         self._size = tiny.itemsize
+        self.huge = ir.Constant(ir.FloatType() if single else ir.DoubleType(), float(huge))
         self.builder, self.index, self.width = builder, ir.IntType(64), BYTES // self._size
         self.real = ir.VectorType(ir.FloatType() if single else ir.DoubleType(), self.width)
         self.integer = ir.VectorType(ir.IntType(8 * self._size), self.width)
@@ -309,14 +316,6 @@ class _Vectors:
         above = self.builder.sub(pattern, self.constant(self._least, self.integer))
         is_odd = self.builder.icmp_unsigned(">", above, self.constant(self._span, self.integer))
         return self.builder.select(is_odd, pattern, self.constant(0, self.integer))
-
-    def higher(self, x, y):
-        """The larger of patterns, as unsigned integers."""
-        return self.builder.select(self.builder.icmp_unsigned(">", x, y), x, y)
-
-    def is_high(self, pattern):
-        """True for the pattern of what lies above HUGE, of NaN, and of what has a minus sign."""
-        return self.builder.icmp_unsigned(">", pattern, ir.Constant(pattern.type, self._least + self._span))
 
     def folded(self, vectors, add):
         """A list of vectors folded to one, and that to one lane."""

@@ -18,6 +18,7 @@ from fastkl.kernels._piece import (
     ask_for,
     fill_ahead,
     is_moderate,
+    items,
     job_of,
     layout_of,
     look_at,
@@ -184,11 +185,15 @@ def _fill_scaled(kind, zero, addresses, n, ahead):
     t, x, y = view(addresses[0], n, precision), view(addresses[1], n, precision), view(addresses[2], n, precision)
     a, b = view(addresses[3], n, precision), view(addresses[4], n, precision)
     chunk = CHUNK // t.itemsize
+    whole = n - n % chunk
     seen = look_at(kind, x, y)
-    for start in range(0, n, chunk):
-        stop = min(start + chunk, n)
-        ask_for(ahead[0], ahead[1], start * t.itemsize, stop * t.itemsize)
-        _fill_scaled_terms(kind, t[start:stop], x[start:stop], y[start:stop], a[start:stop], b[start:stop])
+    for start in range(0, whole, chunk):
+        ask_for(ahead[0], ahead[1], start * t.itemsize, CHUNK)
+        scaled = items(a, start, chunk), items(b, start, chunk)
+        _fill_scaled_terms(kind, items(t, start, chunk), items(x, start, chunk), items(y, start, chunk), *scaled)
+    if whole < n:
+        ask_for(ahead[0], ahead[1], whole * t.itemsize, (n - whole) * t.itemsize)
+        _fill_scaled_terms(kind, t[whole:], x[whole:], y[whole:], a[whole:], b[whole:])
     return seen
 
 
