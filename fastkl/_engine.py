@@ -113,8 +113,7 @@ def _run(engine: "_Engine", threads: int | None) -> Answers:
     workers = workers_for(rows * bins, threads)
     if bins <= _CHUNK:
         fill = engine.rows if bins <= kernels.PIECE else engine.long_rows
-        largest = _LARGEST_CHUNK if bins <= kernels.PIECE else _LARGEST_CAREFUL_CHUNK
-        chunks = chunks_of(rows, bins, workers, engine.staged_rows, largest)
+        chunks = chunks_of(rows, bins, workers, engine.staged_rows)
         for_each_chunk(lambda k: fill(*chunks[k], out), len(chunks), workers)
     else:
         _share_rows(engine, rows, out, workers)
@@ -196,23 +195,21 @@ def workers_for(work: int, threads: int | None) -> int:
     return min(available_cpus() if threads is None else threads, max(1, work // _BINS_PER_THREAD))
 
 
-def chunks_of(
-    count: int, bins: int, workers: int, together: int = 1, largest: int = _LARGEST_CAREFUL_CHUNK
-) -> list[tuple[int, int]]:
+def chunks_of(count: int, bins: int, workers: int, together: int = 1) -> list[tuple[int, int]]:
     """(first, stop) of what threads are handed, one chunk after the other, of ``count`` things of so many bins.
 
-    Each is a part of what is left, of about ``largest`` bins at most: so they are few, and all threads end at about the
-    same time. All but the last are multiples of ``together``.
+    Each is a part of what is left, up to a limit: so they are few, and all threads end at about the same time. All but
+    the last are multiples of ``together``.
 
-    >>> chunks_of(10_000, 256, 2), chunks_of(10_000, 256, 1)
+    >>> chunks_of(10_000, 256, 2), chunks_of(40_000, 256, 1)
     ([(0, 2500), (2500, 4375), (4375, 5782), (5782, 6837), (6837, 7861), (7861, 8885), (8885, 9909), (9909, 10000)],
-     [(0, 4096), (4096, 8192), (8192, 10000)])
+     [(0, 16384), (16384, 32768), (32768, 40000)])
     """
     least = min(max(_CHUNK, _LEAST_FOR_EACH_THREAD * workers), -(-count * bins // workers))
     chunks, first = [], 0
     while first < count:
         share = (count - first) * bins // (2 * workers if workers > 1 else 1)
-        wanted = -(-max(least, min(share, largest)) // (bins * together)) * together
+        wanted = -(-max(least, min(share, _LARGEST_CHUNK)) // (bins * together)) * together
         chunks.append((first, min(first + wanted, count)))
         first += wanted
     return chunks
@@ -229,7 +226,7 @@ def _share_rows(engine: "_Engine", rows: int, out: npt.NDArray[np.float64], work
         parts = chunks_of(pieces, kernels.PIECE * together, workers if stop - start < workers * _MANY else 1)
         chunks = [(row, min(row + together, stop), *part) for row in range(start, stop, together) for part in parts]
         for totals in engine.rounds:
-            records[:, :, kernels.STATE] = engine.states(start, stop)
+            engine.mark(records, start, stop, totals)
             work = partial(_fill_chunk, engine, chunks, totals, given, records, start)
             for_each_chunk(work, len(chunks), workers)
             if totals == kernels.ONLY_TOTALS:
@@ -273,8 +270,7 @@ class _Engine:
 
     def _layouts(self, precision: np.dtype[Any]) -> list[npt.NDArray[np.int64]]:
         layouts = [self.batch.layout(index, precision) for index in range(len(self.batch.operands))]
-        absent = np.zeros_like(layouts[0])
-        return layouts if len(layouts) == 3 else [*layouts, absent]
+        return layouts if len(layouts) == 3 else [*layouts, np.zeros(len(layouts[0]), np.int64)]
 
     def _operands(self, precision: np.dtype[Any]) -> list[npt.NDArray[np.int64]]:
         if precision not in self.layouts:
@@ -309,7 +305,7 @@ class _Engine:
         if not len(left):
             return
         records, given = self.records_of(stop - start)
-        records[left, 0, kernels.STATE] = kernels.TODO
+        records[todo == 0, 0, kernels.STATE] = kernels.DONE
         where = (self.bins, start, stop, 0, 1, o.normalize, o.pseudocount, kernels.OWN_TOTALS, given, records)
         kernels.careful_pieces(o.kind, *self._operands(_DOUBLE), *where)
         values = np.empty(len(left))
@@ -320,17 +316,18 @@ class _Engine:
         """Compute rows of several pieces."""
         records, given = self.records_of(stop - start)
         for totals in self.rounds:
-            records[:, :, kernels.STATE] = self.states(start, stop)
+            self.mark(records, start, stop, totals)
             self.pieces(start, stop, 0, self.pieces_in_row, totals, given, records, start)
             if totals == kernels.ONLY_TOTALS:
                 kernels.join_totals(records, given)
         self.join(records, out[start:stop])
 
-    def states(self, start: int, stop: int) -> Any:
-        """The states in which the records of some rows begin."""
-        if self.wanted is None:
-            return kernels.TODO
-        return np.where(self.wanted[start:stop, None], kernels.TODO, kernels.DONE)
+    def mark(self, records: npt.NDArray[np.float64], start: int, stop: int, totals: int) -> None:
+        """Have the records of some rows say that their pieces are todo, if they are wanted; new ones say so."""
+        if self.wanted is not None:
+            records[:, :, kernels.STATE] = np.where(self.wanted[start:stop, None], kernels.TODO, kernels.DONE)
+        elif totals != self.rounds[0]:
+            records[:, :, kernels.STATE] = kernels.TODO
 
     def records_of(self, rows: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Empty records of the pieces of so many rows, and room for their totals."""
@@ -365,7 +362,25 @@ class _Engine:
             kernels.pieces(o.kind, precision.type(0), *self._operands(precision), *where)
             if (records[:, first:last, kernels.STATE] == kernels.DONE).all():
                 return
-        kernels.careful_pieces(o.kind, *self._operands(_DOUBLE), *where)
+        self._pieces_carefully(start, stop, first, last, totals, given, records)
+
+    def _pieces_carefully(
+        self,
+        start: int,
+        stop: int,
+        first: int,
+        last: int,
+        totals: int,
+        given: npt.NDArray[np.float64],
+        records: npt.NDArray[np.float64],
+    ) -> None:
+        o, pieces = self.question, _LARGEST_CAREFUL_CHUNK // kernels.PIECE
+        rows = max(1, pieces // (last - first))
+        for row in range(start, stop, rows):
+            part, row_stop = slice(row - start, row - start + rows), min(row + rows, stop)
+            for piece in range(first, last, pieces):
+                where = (self.bins, row, row_stop, piece, min(piece + pieces, last), o.normalize, o.pseudocount, totals)
+                kernels.careful_pieces(o.kind, *self._operands(_DOUBLE), *where, given[part], records[part])
 
 
 class _BothEngine(_Engine):

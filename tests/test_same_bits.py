@@ -119,3 +119,15 @@ def test_a_pair_is_taken_as_it_lies(bins):
     assert not odd.flags.aligned
     for x, y in ((p, q), (fixed, q), tuple(written), (p, odd), (np.array([q, p])[1], q)):
         assert fastkl.kl_divergence(x, y) == expected
+
+
+@pytest.mark.parametrize("shape", [(5, 5000), (2, 300_000)])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_it_does_not_matter_in_what_parts_odd_pieces_are_computed(shape, normalize, monkeypatch):
+    x, y = np.random.default_rng(0).random((2, *shape))
+    x[:, ::700], y[:, 350::900] = 2.0**800, 5e-324  # one thread takes several parts, the last of them not whole
+    expected = [function(x, y, normalize=normalize) for function in (fastkl.kl_divergence, fastkl.js_divergence)]
+    monkeypatch.setattr("fastkl._engine._LARGEST_CAREFUL_CHUNK", 3 << 10)
+    got = [function(x, y, normalize=normalize) for function in (fastkl.kl_divergence, fastkl.js_divergence)]
+    np.testing.assert_array_equal(got, expected)
+    assert np.isfinite(got).all()

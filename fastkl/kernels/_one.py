@@ -215,7 +215,7 @@ def _fill_fast(kind, x, y, normalize, totals, given, records):
             p_total, q_total, total, odd = _measure(kind, *piece, normalize, totals, given_p, given_q)
             if odd == 0:
                 record[:] = 0.0
-                record[P_TOTAL], record[Q_TOTAL], record[TERMS] = p_total, q_total, total
+                record[P_TOTAL], record[Q_TOTAL], record[TERMS], record[STATE] = p_total, q_total, total, DONE
     keep(terms)
 
 
