@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fastkl import _check
 from fastkl._engine import Answers, Question, are_few, is_single, run, run_few, run_logits, run_single
-from fastkl._operands import batch_of, bins_last, precision_of
+from fastkl._operands import are_alike, batch_of, batch_of_alike, bins_last, precision_of
 from fastkl._sparse import compare_sparse, has_sparse
 from fastkl._zero_policies import Pseudocount, answer_by_rule, rule_of
 from fastkl.containers import open_containers
@@ -75,6 +75,11 @@ def compare(
             few = run_few(p, q, question)
             if few is not None:
                 return _deliver(finish(few), None, options.out, p.dtype)
+        elif options.axis == -1 and are_alike(p, q):
+            batch, precision = batch_of_alike(p, q), precision_of([p, q], None, question.fits_single)
+            flat, found_invalid = run(batch, question, precision, options.threads)
+            if not found_invalid or options.on_invalid == "nan":
+                return _deliver(batch.unmerged(finish(flat)), None, options.out, p.dtype)
     if has_lazy([*values, options.weights]):
         from fastkl.lazy._rows import compare_lazily
 

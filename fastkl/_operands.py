@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ class Batch:
     @property
     def rows(self) -> int:
         """How many results there are."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return prod(self.shape)
 
     def layout(self, index: int, precision: np.dtype[Any]) -> npt.NDArray[np.int64]:
         """The vector that describes operand ``index`` to kernels of ``precision``."""
@@ -140,6 +141,28 @@ def batch_of(names: list[str], arrays: list[_Array]) -> Batch:
     order = sorted(range(len(shape)), key=lambda d: tuple(-abs(step[d]) for step in steps))
     merged, merged_steps = _merge([shape[d] for d in order], [[step[d] for d in order] for step in steps])
     return Batch(arrays, shape, order, merged_steps, merged, bins)
+
+
+def batch_of_alike(p: _Array, q: _Array) -> Batch:
+    """What `batch_of` gives of two arrays that `are_alike`, in a third of the time."""
+    *batch, bins = p.shape
+    rows = prod(batch)
+    step = bins * p.itemsize if rows > 1 else 0
+    return Batch([p, q], tuple(batch), list(range(len(batch))), [(step,), (step,)], (rows,), bins)
+
+
+def are_alike(p: Any, q: Any) -> bool:
+    """True for two batches of one shape, double or single precision alike, whose bins lie side by side."""
+    return (
+        type(p) is np.ndarray
+        and type(q) is np.ndarray
+        and (p.dtype is q.dtype is _DOUBLE or p.dtype is q.dtype is _SINGLE)
+        and p.shape == q.shape
+        and p.ndim > 1
+        and p.size > 0
+        and p.flags.c_contiguous
+        and q.flags.c_contiguous
+    )
 
 
 def _broadcast_steps(array: _Array, shape: tuple[int, ...]) -> list[int]:
