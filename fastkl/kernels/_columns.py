@@ -7,9 +7,9 @@ the order that `_lanes` lays down, so that the result is the same to the bit.
 import numpy as np
 
 from fastkl.kernels._jit import apart, entry, inline, widest_vectors
-from fastkl.kernels._lanes import BYTES, VECTORS, column_totals
+from fastkl.kernels._lanes import BYTES, VECTORS
 from fastkl.kernels._load import ALONG_ROWS, BIN_STEP, CONVERTER, ROW_STEPS, row_address
-from fastkl.kernels._logratio import is_clear_sum, pattern
+from fastkl.kernels._logratio import constants, is_clear_sum, pattern
 from fastkl.kernels._memory import call, keep, prefetch, unowned, view
 from fastkl.kernels._piece import LINE, also_seen, is_moderate, is_odd, odd_part
 from fastkl.kernels._terms import bin_term, is_in_units_of_p, is_told_by_sum, scales
@@ -45,15 +45,18 @@ def columns(kind, zero, p, q, shape, n, start, stop, normalize, factor, out, tod
         p_total[:count] = 1
         a[:] = 1
         b[:] = 1
+        seen = unowned(patterns)
+        seen[:] = 0
+        buffers = lanes.ctypes.data, len(lanes) // most, seen.ctypes.data
         if normalize:
-            column_totals(x, x_step, n, count, p_total)
-            column_totals(y, y_step, n, count, q_total)
+            _sum_bins(zero, (*buffers, p_total.ctypes.data), x, x_step, n, count)
+            _sum_bins(zero, (*buffers, q_total.ctypes.data), y, y_step, n, count)
             for r in range(count):
                 a[r], b[r] = scales(kind, p_total[r], q_total[r])
                 odd[r] = 0 if is_moderate(a[r]) & is_moderate(b[r]) & (p_total[r] > 0) else 1
-        seen = unowned(patterns)[:count]
-        into = lanes.ctypes.data, len(lanes) // most, seen.ctypes.data, total.ctypes.data
-        _sum_terms(kind, zero, into, (x, x_step, y, y_step), n, count, (a.ctypes.data, b.ctypes.data))
+        into, scales_of_rows = (*buffers, total.ctypes.data), (a.ctypes.data, b.ctypes.data)
+        is_checked = normalize and is_told_by_sum(kind)
+        _sum_terms(kind, zero, into, (x, x_step, y, y_step), n, count, scales_of_rows, is_checked)
         if _is_any_odd(kind, seen, total):
             is_told = is_told_by_sum(kind)
             _find_odd_rows(unowned(odd[:count]), total, x, x_step, n, is_told)
@@ -92,8 +95,59 @@ def _open(operand, shape, row, n, count, block):
 
 
 @apart
-def _sum_terms(kind, zero, into, bins, n, count, scales):
-    # Writes the sums of the terms, and what is seen of the bins, of each row; memory fetches the next rows meanwhile.
+def _sum_bins(zero, into, address, step, n, count):
+    # Writes the total of each row, and all bits to what is seen of it where `scan_for_high` would see something. Each
+    # bin of the rows is met once, lane after lane: they lie far apart, and the processor knows few pages at a time.
+    lanes_address, rounds, seen_address, total_address = into
+    precision = type(zero)
+    total, lanes = view(total_address, count, precision), view(lanes_address, rounds * count, precision)
+    seen = view(seen_address, count, type(pattern(zero)))
+    lanes[:] = 0
+    for lane in range(min(rounds, n)):
+        sums = lanes[lane * count : (lane + 1) * count]
+        for i in range(lane, n, 2 * rounds):
+            x = view(address + i * step, count, precision)
+            if i + rounds < n:
+                _add_two(sums, seen, x, view(address + (i + rounds) * step, count, precision))
+            else:
+                _add_one(sums, seen, x)
+    _fold(lanes, total)
+    _, huge, _, _ = constants(zero)
+    for r in range(count):
+        is_seen = (seen[r] >= pattern(-zero)) | (not total[r] <= huge)
+        seen[r] = ~pattern(zero) if is_seen else pattern(zero)
+
+
+@inline
+def _add_two(sums, seen, x, y):
+    widest_vectors()
+    for r in range(len(sums)):
+        sums[r] = (sums[r] + x[r]) + y[r]
+        seen[r] |= pattern(x[r]) | pattern(y[r])
+
+
+@inline
+def _add_one(sums, seen, x):
+    widest_vectors()
+    for r in range(len(sums)):
+        sums[r] += x[r]
+        seen[r] |= pattern(x[r])
+
+
+@inline
+def _fold(lanes, total):
+    # In halves, as `_lanes` has it.
+    left, count = len(lanes), len(total)
+    while left > count:
+        left //= 2
+        _add(lanes[:left], lanes[left : 2 * left])
+    total[:] = lanes[:count]
+
+
+@apart
+def _sum_terms(kind, zero, into, bins, n, count, scales, is_checked):
+    # Writes the sums of the terms of each row, and what is seen of its bins unless they are checked; memory fetches the
+    # next rows meanwhile.
     lanes_address, rounds, seen_address, total_address = into
     x_address, x_step, y_address, y_step = bins
     precision = type(zero)
@@ -104,20 +158,19 @@ def _sum_terms(kind, zero, into, bins, n, count, scales):
     while left >= 2 * n * count and left > count:  # no bin comes to the lanes of the second half
         left //= 2
     lanes[:left] = 0
-    seen[:] = 0
+    if not is_checked:
+        seen[:] = 0
     for i in range(n):
         x_bin, y_bin = x_address + i * x_step, y_address + i * y_step
-        for line in range(ahead, 2 * ahead + LINE, LINE):
+        for line in range(ahead + LINE - 1, 2 * ahead + LINE - 1, LINE):
             prefetch(x_bin + line)
             prefetch(y_bin + line)
         lane = i * count % len(lanes)
         x, y = view(x_bin, count, precision), view(y_bin, count, precision)
-        _look_at(kind, seen, x, y)
+        if not is_checked:
+            _look_at(kind, seen, x, y)
         _add_terms(kind, lanes[lane : lane + count], x, y, a, b)
-    while left > count:
-        left //= 2
-        _add(lanes[:left], lanes[left : 2 * left])
-    total[:] = lanes[:count]
+    _fold(lanes[:left], total)
 
 
 @inline
@@ -136,7 +189,7 @@ def _add_terms(kind, total, x, y, a, b):
 
 @inline
 def _is_any_odd(kind, seen, total):
-    for r in range(len(seen)):
+    for r in range(len(total)):
         if is_odd(kind, seen[r], total[r]) or (is_told_by_sum(kind) and not is_clear_sum(total[r])):
             return True
     return False

@@ -45,15 +45,6 @@ def row_totals(address: Any, n: Any, count: Any, totals: Any) -> None:
     totals[:count] = [_total(x) for x in view(address, count * n, totals.dtype.type).reshape(count, n)]
 
 
-def column_totals(address: Any, step: Any, n: Any, count: Any, totals: Any) -> None:
-    """Write the totals of ``count`` rows, bin i of which are neighbours at ``address + i * step``.
-
-    ``totals`` has room for whole vectors of them.
-    """
-    bins = [view(address + i * step, count, totals.dtype.type) for i in range(n)]
-    totals[:count] = [_total(x) for x in np.reshape(bins, (n, count)).T]
-
-
 def spread(address: Any, n: Any, count: Any, values: Any) -> None:
     """Write each of ``count`` values to the ``n`` bins of a row, the rows one after the other at ``address``.
 
@@ -85,13 +76,6 @@ def _scan_for_high(x):
 @overload(row_totals)
 def _row_totals(address, n, count, totals):
     return lambda address, n, count, totals: _add_up_rows(address, n, count, totals.ctypes.data, totals.dtype.type(0))
-
-
-@overload(column_totals)
-def _column_totals(address, step, n, count, totals):
-    return lambda address, step, n, count, totals: _add_up_columns(
-        address, step, n, count, totals.ctypes.data, totals.dtype.type(0)
-    )
 
 
 @overload(spread)
@@ -140,7 +124,7 @@ def _scan_row_for_high(typingctx, address, n, zero):
         total = v.first_of(v.folded([builder.load(total) for total in totals], builder.fadd))
         pattern = v.first_of(v.folded([builder.load(pattern) for pattern in bits], builder.or_))
         is_signed = builder.icmp_signed("<", pattern, ir.Constant(pattern.type, 0))
-        is_high = builder.fcmp_unordered(">", total, v.huge)
+        is_high = builder.fcmp_unordered(">", total, ir.Constant(total.type, v.huge))
         seen = builder.zext(builder.or_(is_signed, is_high), ir.IntType(64))
         return context.make_tuple(builder, signature.return_type, [total, seen])
 
@@ -193,40 +177,6 @@ def _add_up_rows(typingctx, address, n, count, totals, zero):
 
 
 @intrinsic
-def _add_up_columns(typingctx, address, step, n, count, totals, zero):
-    def codegen(context, builder, signature, arguments):
-        address, step, n, count, totals_address, _ = arguments
-        v = _Vectors(builder, zero)
-        totals = v.variables(v.real, v.width * VECTORS)
-        lanes = v.index(len(totals))
-        rounds = builder.mul(builder.udiv(n, lanes), lanes)
-        rest = builder.sub(n, rounds)
-        with cgutils.for_range_slice(builder, v.index(0), count, v.index(v.width), v.index) as (first, _):
-            mask = v.first_lanes(builder.sub(count, first))
-            for total in totals:
-                builder.store(v.zeros, total)
-
-            def add(i, lane, mask=mask, first=first):
-                bin_address = builder.add(address, builder.mul(i, step))
-                v.add_to(totals[lane], v.load(bin_address, first, mask))
-
-            with cgutils.for_range_slice(builder, v.index(0), rounds, lanes, v.index) as (i, _):
-                for lane in range(len(totals)):
-                    add(v.plus(i, lane), lane)
-            for lane in range(len(totals) - 1):
-                with builder.if_then(builder.icmp_signed("<", v.index(lane), rest)):
-                    add(v.plus(rounds, lane), lane)
-            sums = [builder.load(total) for total in totals]
-            while len(sums) > 1:
-                half = len(sums) // 2
-                sums = [builder.fadd(sums[k], sums[half + k]) for k in range(half)]
-            v.store(sums[0], totals_address, first)
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp, types.intp, types.intp, types.intp, zero), codegen
-
-
-@intrinsic
 def _store_rows(typingctx, address, n, count, values, zero):
     def codegen(context, builder, signature, arguments):
         address, n, count, values_address, _ = arguments
@@ -250,7 +200,7 @@ class _Vectors:
         self._least = int(tiny.view(f"i{tiny.itemsize}"))
         self._span = int(huge.view(f"i{huge.itemsize}")) - self._least
         self._size = tiny.itemsize
-        self.huge = ir.Constant(ir.FloatType() if single else ir.DoubleType(), float(huge))
+        self.huge = float(huge)
         self.builder, self.index, self.width = builder, ir.IntType(64), BYTES // self._size
         self.real = ir.VectorType(ir.FloatType() if single else ir.DoubleType(), self.width)
         self.integer = ir.VectorType(ir.IntType(8 * self._size), self.width)

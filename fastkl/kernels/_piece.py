@@ -359,30 +359,29 @@ def look_at(kind: Any, x: Any, y: Any) -> Any:
     widest_vectors()
     zero = x.dtype.type(0)
     seen = pattern(zero)
-    if is_told_by_sum(kind):
-        # All their bits together take a third of the time of their maximum, which is not above. It is far below where
-        # some bins are smaller than 2 and some are not: they seldom are where they are not normalised.
-        for i in range(len(x)):
-            seen |= pattern(x[i]) | pattern(y[i])
-        if not is_odd(kind, seen, zero):
-            return np.int64(0)
-        seen = pattern(zero)
     for i in range(len(x)):
         seen = also_seen(kind, seen, x[i], y[i])
-    return np.int64(is_odd(kind, seen, zero))
+    if not is_odd(kind, seen, zero):
+        return np.int64(0)
+    odd = odd_bits(zero)
+    for i in range(len(x)):
+        odd = type(odd)(odd | odd_part(x[i], is_told_by_sum(kind)) | odd_part(y[i], is_told_by_sum(kind)))
+    return np.int64(odd)
 
 
 @inline
 def also_seen(kind: Any, seen: Any, x: Any, y: Any) -> Any:
     """What was seen of some bins, zero of none, and what is seen of the bin (x, y)."""
-    if is_told_by_sum(kind):  # one operation a bin; to see bins that are too small would take two more
-        return higher(higher(seen, pattern(x)), pattern(y))
+    if is_told_by_sum(kind):
+        # All bits of all: one operation for two bins, a third of the time of their maximum, which is not above. It is
+        # far below where some bins are smaller than 2 and some are not, which those that are not normalised seldom are.
+        return seen | pattern(x) | pattern(y)
     return type(seen)(seen | type(seen)(odd_bits(x) | odd_bits(y)))
 
 
 @inline
 def is_odd(kind: Any, seen: Any, zero: Any) -> Any:
-    """True if one of the bins, of the precision of ``zero``, was seen to be what `odd_bins` looks for."""
+    """True if one of the bins, of the precision of ``zero``, may be what `odd_bins` looks for."""
     return seen > highest_pattern(zero) if is_told_by_sum(kind) else seen != 0
 
 
@@ -415,12 +414,6 @@ def _fill_terms(kind, t, x, y, a, b):
     else:
         for i in range(len(t)):
             t[i] = bin_term(kind, x[i], y[i], a, b)
-
-
-@inline
-def higher(highest: Any, other: Any) -> Any:
-    """The higher of two patterns."""
-    return other if other > highest else highest
 
 
 @inline
