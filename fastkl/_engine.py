@@ -1,5 +1,6 @@
 """Runs the kernels over a batch: chunks, shared among threads; what fast loops leave goes to careful ones."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -132,10 +133,16 @@ def _fill_chunk(
     engine.pieces(*chunks[k], totals, given, records, origin)
 
 
-def run_single(p: npt.NDArray[Any], q: npt.NDArray[Any], question: Question) -> Any:
-    """The divergence of one pair that `is_single`; None where the fast loops can't tell."""
-    value = question.factor * kernels.pair(question.kind, p, q, question.normalize)
+def run_single(kind: Any, p: npt.NDArray[Any], q: npt.NDArray[Any], normalize: bool = True, factor: float = 1.0) -> Any:
+    """The divergence of one pair that `are_single`; None where the fast loops can't tell."""
+    code = _code_of_pairs.get(type(kind))
+    if code is None:
+        code = _code_of_pairs[type(kind)] = kernels.code_for(kernels.pair, kind, p, q, True)
+    value = factor * code(kind, p, q, normalize)
     return None if value != value else np.float64(value)
+
+
+_code_of_pairs: dict[type, Callable[..., float]] = {}
 
 
 def run_few(p: npt.NDArray[Any], q: npt.NDArray[Any], question: Question) -> npt.NDArray[np.float64] | None:
@@ -173,7 +180,7 @@ def are_few(p: Any, q: Any, question: Question) -> bool:
     )
 
 
-def is_single(p: Any, q: Any, question: Question) -> bool:
+def are_single(p: Any, q: Any) -> bool:
     """True for a pair of short contiguous float64 rows, as `run_single` takes.
 
     Writeable: for other arrays Numba would compile another kernel.
@@ -185,7 +192,6 @@ def is_single(p: Any, q: Any, question: Question) -> bool:
         and q.dtype is _DOUBLE
         and p.strides == _CONTIGUOUS == q.strides
         and 0 < p.size == q.size <= kernels.PIECE
-        and question.pseudocount == 0.0
         and p.flags.num & q.flags.num & _BEHAVED == _BEHAVED
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastkl._check import check_order
-from fastkl._compare import OnInvalid, Options, compare
+from fastkl._compare import OnInvalid, compare, options_of
 from fastkl._engine import Answers, Question, run
 from fastkl._operands import Batch
 from fastkl._zero_policies import Pseudocount
@@ -82,7 +82,7 @@ def alpha_divergence(
     >>> fastkl.alpha_divergence([1, 3], [3, 1], 1) == fastkl.kl_divergence([1, 3], [3, 1])
     np.True_
     """
-    options = Options(axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim)
+    options = options_of((axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim))
     order = check_order(alpha, may_be_infinite=False)
     return compare(alpha_of(order), {"p": p, "q": q}, options)
 
@@ -151,7 +151,7 @@ def renyi_divergence(
     >>> fastkl.renyi_divergence([1, 3], [3, 1], float("inf"), base=3).round(12)
     np.float64(1.0)
     """
-    options = Options(axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim)
+    options = options_of((axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim))
     kind, answer = renyi_of(check_order(alpha, may_be_infinite=True))
     return compare(kind, {"p": p, "q": q}, options, answer=answer)
 

@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy.typing as npt
 
-from fastkl._compare import OnInvalid, Options, compare
+from fastkl._compare import OnInvalid, compare, options_of
 from fastkl._zero_policies import Pseudocount
 from fastkl.kernels import KL, CrossEntropy
 
 _Array = npt.NDArray[Any]
+_KL, _CROSS_ENTROPY = KL(), CrossEntropy()
 
 
 def kl_divergence(
@@ -139,8 +140,8 @@ def kl_divergence(
     >>> fastkl.kl_divergence([5, 5, 0], [4, 0, 6], pseudocount="evidently").round(12)
     np.float64(4.368861533737)
     """
-    options = Options(axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim)
-    return compare(KL(), {"p": p, "q": q}, options)
+    options = options_of((axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim))
+    return compare(_KL, {"p": p, "q": q}, options)
 
 
 def cross_entropy(
@@ -182,8 +183,8 @@ def cross_entropy(
     >>> fastkl.cross_entropy([1, 1], [1, 3], base=2)
     np.float64(1.207518749639422)
     """
-    options = Options(axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim)
-    return compare(CrossEntropy(), {"p": p, "q": q}, options)
+    options = options_of((axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim))
+    return compare(_CROSS_ENTROPY, {"p": p, "q": q}, options)
 
 
 def entropy(
@@ -226,5 +227,5 @@ def entropy(
     >>> fastkl.entropy([0, 7, 0])
     np.float64(0.0)
     """
-    options = Options(axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim)
-    return compare(CrossEntropy(), {"p": p}, options)
+    options = options_of((axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim))
+    return compare(_CROSS_ENTROPY, {"p": p}, options)

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastkl._check import check_base, check_fraction
-from fastkl._compare import OnInvalid, Options, compare
+from fastkl._compare import OnInvalid, Options, compare, options_of
 from fastkl._zero_policies import Pseudocount
 from fastkl.kernels import JS, Jeffreys, WeightedJS
 
 _Array = npt.NDArray[Any]
+_JS, _JEFFREYS = JS(), Jeffreys()
 
 
 def js_divergence(
@@ -67,7 +68,7 @@ def js_divergence(
     >>> fastkl.js_divergence([1, 0], [0, 1], base=2, p_weight=0.25).round(12)
     np.float64(0.811278124459)
     """
-    options = Options(axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim)
+    options = options_of((axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim))
     return _jensen_shannon(p, q, p_weight, options, distance=False)
 
 
@@ -111,7 +112,7 @@ def js_distance(
     >>> fastkl.js_distance([1, 0], [0, 1], base=2)
     np.float64(1.0)
     """
-    options = Options(axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim)
+    options = options_of((axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim))
     return _jensen_shannon(p, q, p_weight, options, distance=True)
 
 
@@ -156,8 +157,8 @@ def jeffreys_divergence(
     >>> fastkl.jeffreys_divergence([1, 3], [3, 1], base=3).round(12)
     np.float64(1.0)
     """
-    options = Options(axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim)
-    return compare(Jeffreys(), {"p": p, "q": q}, options)
+    options = options_of((axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim))
+    return compare(_JEFFREYS, {"p": p, "q": q}, options)
 
 
 psi = jeffreys_divergence
@@ -172,7 +173,7 @@ def _jensen_shannon(p: Any, q: Any, p_weight: float, options: Options, distance:
     if options.normalize and factor > 0:
         bound = factor * (math.log(2.0) if w == 0.5 else -w * math.log(w) - (1 - w) * math.log1p(-w))
 
-    return compare(JS() if w == 0.5 else WeightedJS(w), {"p": p, "q": q}, options, partial(_bounded, bound, distance))
+    return compare(_JS if w == 0.5 else WeightedJS(w), {"p": p, "q": q}, options, partial(_bounded, bound, distance))
 
 
 def _bounded(bound: float, distance: bool, values: Any) -> Any:

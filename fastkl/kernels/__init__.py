@@ -35,7 +35,7 @@ from fastkl.kernels._fits import (
     share_factors,
     shares_of_logs,
 )
-from fastkl.kernels._jit import entry
+from fastkl.kernels._jit import code_for, entry
 from fastkl.kernels._linear import TOGETHER, find_lowest_linear, log_totals
 from fastkl.kernels._load import STAGER
 from fastkl.kernels._logits import LARGEST_LOGIT, LOGIT_RECORD, join_logit_pieces, logit_pieces
@@ -94,6 +94,7 @@ __all__ = [
     "add_terms",
     "both_rows",
     "careful_pieces",
+    "code_for",
     "columns",
     "converter",
     "differences",

@@ -99,6 +99,14 @@ def entry(function: Callable[..., Any]) -> Callable[..., Any]:
     return cast(Callable[..., Any], dispatcher)
 
 
+def code_for(function: Callable[..., Any], *arguments: Any) -> Callable[..., Any]:
+    """What an `entry` calls for arguments of these types: without the choice, which takes longer than a short row."""
+    if numba.config.DISABLE_JIT:
+        return function
+    dispatcher: Any = function
+    return cast(Callable[..., Any], dispatcher.compile(tuple(numba.typeof(argument) for argument in arguments)))
+
+
 def widest_vectors() -> None:
     """Give the loops of the function that calls this vectors of 512 bits where the CPU has them.
 
