@@ -68,7 +68,7 @@ def compare(
     """
     values = list(named.values())
     if answer is None and form is HISTOGRAMS and _are_usual(options) and are_single(values[0], values[-1]):
-        single = run_single(kind, values[0], values[-1])
+        single = run_single(kind, values[0], values[-1], options.normalize)
         if single is not None:
             return finish(single)
     is_plain, given_answer = _is_plain(options), answer
@@ -98,14 +98,14 @@ def compare(
 
 
 def _are_usual(options: Options) -> bool:
-    # True for the defaults, which need no check: by type and identity, as what a user gives may be anything.
-    axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim = cast(
-        tuple[Any, ...], options
-    )
+    # True for the defaults, normalised or not, on any number of threads, which need no check: by type and identity, as
+    # what a user gives may be anything.
+    axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim = cast(Any, options)
     return (
-        base is weights is out is dtype is threads is dim is None
-        and normalize is True
+        base is weights is out is dtype is dim is None
         and keepdims is False
+        and (normalize is True or normalize is False)
+        and (threads is None or (type(threads) is int and threads >= 1))
         and type(axis) is int
         and axis in _ONLY_AXIS
         and type(pseudocount) is float
