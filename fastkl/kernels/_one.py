@@ -12,10 +12,10 @@ from numba import typeof, types
 from numba.extending import overload
 
 from fastkl.kernels._careful import careful_pieces
-from fastkl.kernels._jit import entry, inline
+from fastkl.kernels._jit import apart, entry, inline
 from fastkl.kernels._load import ADDRESS, BIN_STEP, ROW_STEPS
 from fastkl.kernels._logratio import is_clear_sum, log_ratio
-from fastkl.kernels._memory import keep, unowned
+from fastkl.kernels._memory import keep, unowned, view
 from fastkl.kernels._piece import (
     GIVEN_TOTALS,
     ONLY_TOTALS,
@@ -186,9 +186,10 @@ def _row_of_pieces(kind, x, y, u, v, normalize):
 def _fill(kind, x, y, u, v, normalize, totals, given, records):
     records[:, :, STATE] = TODO
     if len(x) > PIECE:
-        _fill_fast(kind, x, y, normalize, totals, given[0], records[0])
+        to = given.ctypes.data, records.ctypes.data
+        _fill_fast(kind, x.dtype.type(0), (x.ctypes.data, y.ctypes.data), len(x), normalize, totals, to)
         if u.itemsize > x.itemsize:
-            _fill_fast(kind, u, v, normalize, totals, given[0], records[0])
+            _fill_fast(kind, u.dtype.type(0), (u.ctypes.data, v.ctypes.data), len(x), normalize, totals, to)
     if (records[0, :, STATE] != DONE).any():
         p, q, no_weights, shape = _layout(u), _layout(v), np.zeros(ROW_STEPS + 1, np.int64), np.ones(1, np.int64)
         first, last, count = np.int64(0), np.int64(1), np.int64(len(records[0]))
@@ -204,12 +205,14 @@ def _layout(x):
     return layout
 
 
-@inline
-def _fill_fast(kind, x, y, normalize, totals, given, records):
-    terms = np.empty(PIECE, x.dtype)
+@apart
+def _fill_fast(kind, zero, rows, n, normalize, totals, to):
+    x, y = view(rows[0], n, type(zero)), view(rows[1], n, type(zero))
+    given, records = view(to[0], 4, np.float64), view(to[1], -(-n // PIECE) * RECORD, np.float64)
+    terms = np.empty(PIECE, type(zero))
     given_p, given_q = math.ldexp(given[0], int(given[1])), math.ldexp(given[2], int(given[3]))
-    for k in range(len(records)):
-        record, first, last = records[k], k * PIECE, min((k + 1) * PIECE, len(x))
+    for k in range(-(-n // PIECE)):
+        record, first, last = records[k * RECORD : (k + 1) * RECORD], k * PIECE, min((k + 1) * PIECE, n)
         if record[STATE] == TODO:
             piece = unowned(x[first:last]), unowned(y[first:last]), unowned(terms[: last - first])
             p_total, q_total, total, odd = _measure(kind, *piece, normalize, totals, given_p, given_q)

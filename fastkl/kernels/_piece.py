@@ -263,26 +263,43 @@ def _read(job, address, converter, step, m, w, w_address, side, is_told):
     memo, known_total = view(side.memo, MEMO, np.int64), view(side.total, 1, type(job.zero))
     if address == memo[0] and w_address == memo[1] and m == memo[3]:
         return x, known_total[0], memo[2]
-    odd = np.int64(0)
+    total, odd = job.zero, np.int64(0)
     if not in_place:
-        raw = load(converter, address, step, m, view(side.bins, m, type(job.zero)))
-        if job.pseudocount > 0.0:
-            odd |= scan(raw)[1]
-            for i in range(m):
-                x[i] = raw[i] + type(job.zero)(job.pseudocount)
-    total = job.zero
+        odd = _convert(job.zero, converter, address, step, m, side.bins, type(job.zero)(job.pseudocount))
     if job.normalize and len(w):
-        odd |= scan(x)[1]
-        products = view(side.products, m, type(job.zero))
-        for i in range(m):
-            products[i] = w[i] * x[i]
-        total, product_odd = scan(products)
-        odd |= product_odd
+        total, weighted_odd = _total_of_products(job.zero, (x.ctypes.data, w.ctypes.data, side.products), m)
+        odd |= weighted_odd
     elif job.normalize:
         total, bins_odd = total_of(x, is_told)
         odd |= bins_odd
     memo[0], memo[1], memo[2], memo[3], known_total[0] = address, w_address, odd, m, total
     return x, total, odd
+
+
+@apart
+def _convert(zero, converter, address, step, m, to, pseudocount):
+    # Writes the bins, with pseudo-counts, and tells whether they were odd without.
+    x, odd = view(to, m, type(zero)), np.int64(0)
+    raw = load(converter, address, step, m, x)
+    if pseudocount > zero:
+        odd = scan(raw)[1]
+        for i in range(m):
+            x[i] = raw[i] + pseudocount
+    return odd
+
+
+@apart
+def _total_of_products(zero, addresses, m):
+    x, w, products = (
+        view(addresses[0], m, type(zero)),
+        view(addresses[1], m, type(zero)),
+        view(addresses[2], m, type(zero)),
+    )
+    odd = scan(x)[1]
+    for i in range(m):
+        products[i] = w[i] * x[i]
+    total, product_odd = scan(products)
+    return total, odd | product_odd
 
 
 @inline

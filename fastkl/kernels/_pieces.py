@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 
-from fastkl.kernels._jit import entry, inline
+from fastkl.kernels._jit import apart, entry, inline
 from fastkl.kernels._logratio import odd_bits
-from fastkl.kernels._memory import keep
+from fastkl.kernels._memory import keep, view
 from fastkl.kernels._piece import (
     GIVEN_TOTALS,
     PIECE,
@@ -47,17 +47,20 @@ def pieces(kind, zero, p, q, w, shape, n, start, stop, first, last, normalize, p
             while block_row < stop:
                 block_stop = open_block(job, scratch, block_row, stop, k)
                 for row in range(block_row, block_stop):
-                    _fill(kind, job, scratch, block_row, row, k, totals, given[row - start], records[row - start, k])
+                    addresses = given[row - start].ctypes.data, records[row - start, k].ctypes.data
+                    _fill(kind, job, scratch, block_row, row, k, totals, addresses)
                 block_row = block_stop
     else:
         for row in range(start, stop):
             for k in range(first, last):
-                _fill(kind, job, scratch, start, row, k, totals, given[row - start], records[row - start, k])
+                addresses = given[row - start].ctypes.data, records[row - start, k].ctypes.data
+                _fill(kind, job, scratch, start, row, k, totals, addresses)
     keep(memory)
 
 
-@inline
-def _fill(kind, job, scratch, block_row, row, k, totals, given, record):
+@apart
+def _fill(kind, job, scratch, block_row, row, k, totals, addresses):
+    given, record = view(addresses[0], 4, np.float64), view(addresses[1], RECORD, np.float64)
     if record[STATE] == TODO:
         given_p, given_q = 1.0, 1.0
         if totals == GIVEN_TOTALS:

@@ -78,7 +78,7 @@ def _tile(kind, job, scratch, row, stop, factor, out, todo):
     else:
         seen = fill_ahead(kind, t, x, y, precision(1.0), precision(1.0), False, x_ahead, y_ahead)
     weigh(t, w, t)
-    row_totals(scratch.terms, n, count, total)
+    _sum_rows(t, total)
     _look_for_odd_bins(kind, odd, seen, total, x, y, len(w) == 0)
     if len(w) and not job.normalize:
         for r in range(count):
@@ -95,13 +95,19 @@ def _tile(kind, job, scratch, row, stop, factor, out, todo):
 @inline
 def _read(job, operand, row, count, buffer_address, memo_address, spare):
     """The bins of ``count`` rows, one row after the other: in place, or in the buffer."""
+    address = _address_of(job, operand, row, count, buffer_address, memo_address, spare)
+    return view(address, job.n * count, type(job.zero))
+
+
+@apart
+def _address_of(job, operand, row, count, buffer_address, memo_address, spare):
     layout, n, precision = layout_of(job, operand), job.n, type(job.zero)
     address, converter = row_address(layout, shape_of(job), row), layout[CONVERTER]
     row_step = layout[ROW_STEPS + job.dimensions - 1]
     bin_step = layout[BIN_STEP] if n > 1 else row_step
     buffer = view(buffer_address, n * count, precision)
     if converter == 0 and (count == 1 or row_step == n * buffer.itemsize):
-        return view(address, n * count, precision)
+        return address
     memo = view(memo_address, MEMO, np.int64)
     if row_step == 0:
         # One row for all: the buffer has it from the last tile, unless pseudo-counts were added there.
@@ -121,7 +127,7 @@ def _read(job, operand, row, count, buffer_address, memo_address, spare):
         for r in range(count):
             bins = buffer[r * n : (r + 1) * n]
             _copy(bins, load(converter, address + r * row_step, bin_step, n, bins))
-    return buffer
+    return np.int64(buffer_address)
 
 
 @inline
@@ -151,13 +157,23 @@ def _with_pseudocount(job, odd, x, side):
 
 @inline
 def _sum_bins(odd, totals, x, w, products):
-    count = len(totals)
     if len(w):
         weigh(products, w, x)
-        _check(odd, products, len(x) // count)
-        row_totals(products.ctypes.data, len(x) // count, count, totals)
+        _check(odd, products, len(x) // len(odd))
+        _sum_rows(products, totals)
     else:
-        row_totals(x.ctypes.data, len(x) // count, count, totals)
+        _sum_rows(x, totals)
+
+
+@inline
+def _sum_rows(x, totals):
+    addresses = x.ctypes.data, totals.ctypes.data
+    _add_up_rows(totals.dtype.type(0), addresses, len(x) // len(totals), len(totals))
+
+
+@apart
+def _add_up_rows(zero, addresses, n, count):
+    row_totals(addresses[0], n, count, view(addresses[1], count, type(zero)))
 
 
 @inline
@@ -206,16 +222,18 @@ def _fill_scaled_terms(kind, t, x, y, a, b):
 
 @inline
 def _check(odd, x, n):
-    seen = odd_bits(x.dtype.type(1))
+    _find_odd_rows(x.dtype.type(0), (odd.ctypes.data, x.ctypes.data), n, len(odd))
+
+
+@apart
+def _find_odd_rows(zero, addresses, n, count):
+    odd, x = view(addresses[0], count, np.int64), view(addresses[1], n * count, type(zero))
+    seen = odd_bits(zero)
     for i in range(len(x)):
         seen = type(seen)(seen | odd_bits(x[i]))
-    if seen:
-        _find_odd_rows(odd, x, n)
-
-
-@inline
-def _find_odd_rows(odd, x, n):
-    for r in range(len(odd)):
+    if seen == 0:
+        return
+    for r in range(count):
         for i in range(r * n, (r + 1) * n):
             odd[r] |= odd_bits(x[i])
 
@@ -239,7 +257,7 @@ def _refine_rows(kind, t, total, x, y, p_total, refined):
     for r in range(len(total)):
         first, last = r * n, (r + 1) * n
         if total[r] < SMALL * p_total[r] and refine(kind, t[first:last], x[first:last], y[first:last]):
-            row_totals(t[first:last].ctypes.data, n, 1, refined)
+            _sum_rows(t[first:last], refined)
             total[r] = refined[0]
 
 
