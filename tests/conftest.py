@@ -10,6 +10,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from functions import FUNCTIONS
 
 import fastkl
 
@@ -17,6 +18,15 @@ hypothesis.settings.register_profile("fastkl", deadline=None, derandomize=True, 
 hypothesis.settings.load_profile("fastkl")
 
 PACKAGE = Path(fastkl.__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes run the tests, have one of them all that compile a function's kernels: half the work."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        name = callspec.params.get("name") if callspec else None
+        if isinstance(name, str) and name in FUNCTIONS:
+            item.add_marker(pytest.mark.xdist_group(name.rstrip("0123456789. ").removeprefix("cross_")))
 
 
 @pytest.fixture
