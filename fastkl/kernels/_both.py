@@ -84,7 +84,7 @@ def _fill_both(addresses, n, b, is_checked, ahead):
     x, y = view(addresses[2], n, precision), view(addresses[3], n, precision)
     chunk = CHUNK // t.itemsize
     whole = n - n % chunk
-    seen = np.int64(0) if is_checked else look_at(KL(), x, y)
+    seen = np.int64(0) if is_checked else look_at(KL(), x, y, False)
     for start in range(0, whole, chunk):
         ask_for(ahead[0], ahead[1], start * t.itemsize, CHUNK)
         _fill(items(t, start, chunk), items(u, start, chunk), items(x, start, chunk), items(y, start, chunk), b)

@@ -162,6 +162,7 @@ def _sum_terms(kind, zero, into, bins, n, count, scales, is_checked):
         seen[:] = 0
     for i in range(n):
         x_bin, y_bin = x_address + i * x_step, y_address + i * y_step
+        # The lines that begin in the next block: the one before them belongs to this one too, and is there.
         for line in range(ahead + LINE - 1, 2 * ahead + LINE - 1, LINE):
             prefetch(x_bin + line)
             prefetch(y_bin + line)
@@ -190,7 +191,7 @@ def _add_terms(kind, total, x, y, a, b):
 @inline
 def _is_any_odd(kind, seen, total):
     for r in range(len(total)):
-        if is_odd(kind, seen[r], total[r]) or (is_told_by_sum(kind) and not is_clear_sum(total[r])):
+        if is_odd(kind, seen[r], total[r], False) or (is_told_by_sum(kind) and not is_clear_sum(total[r])):
             return True
     return False
 

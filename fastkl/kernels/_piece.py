@@ -350,7 +350,7 @@ def _fill_ahead(kind, addresses, n, a, b, is_checked, ahead):
     t, x, y = view(addresses[0], n, precision), view(addresses[1], n, precision), view(addresses[2], n, precision)
     chunk = CHUNK // t.itemsize
     whole = n - n % chunk
-    seen = np.int64(0) if is_checked else look_at(kind, x, y)
+    seen = np.int64(0) if is_checked else look_at(kind, x, y, False)
     for start in range(0, whole, chunk):
         ask_for(ahead[0], ahead[1], start * t.itemsize, CHUNK)
         _fill_terms(kind, items(t, start, chunk), items(x, start, chunk), items(y, start, chunk), a, b)
@@ -367,8 +367,8 @@ def items(x: Any, start: Any, n: Any) -> Any:
 
 
 @inline
-def look_at(kind: Any, x: Any, y: Any) -> Any:
-    """What `odd_bins` wants to have been seen of the bins (x, y).
+def look_at(kind: Any, x: Any, y: Any, are_low: Any) -> Any:
+    """What `odd_bins` wants to have been seen of the bins (x, y); ``are_low`` says that none is above HUGE, or NaN.
 
     In a loop of its own: taken along, it makes LLVM compute two vectors of terms in turn, for which there are too few
     registers.
@@ -378,7 +378,7 @@ def look_at(kind: Any, x: Any, y: Any) -> Any:
     seen = pattern(zero)
     for i in range(len(x)):
         seen = also_seen(kind, seen, x[i], y[i])
-    if not is_odd(kind, seen, zero):
+    if not is_odd(kind, seen, zero, are_low):
         return np.int64(0)
     odd = odd_bits(zero)
     for i in range(len(x)):
@@ -390,16 +390,18 @@ def look_at(kind: Any, x: Any, y: Any) -> Any:
 def also_seen(kind: Any, seen: Any, x: Any, y: Any) -> Any:
     """What was seen of some bins, zero of none, and what is seen of the bin (x, y)."""
     if is_told_by_sum(kind):
-        # All bits of all: one operation for two bins, a third of the time of their maximum, which is not above. It is
-        # far below where some bins are smaller than 2 and some are not, which those that are not normalised seldom are.
+        # All bits of all: one operation for two bins, in a third of the time of their maximum. That is never above, but
+        # far below where bins lie on both sides of 2, as those seldom do that are not normalised.
         return seen | pattern(x) | pattern(y)
     return type(seen)(seen | type(seen)(odd_bits(x) | odd_bits(y)))
 
 
 @inline
-def is_odd(kind: Any, seen: Any, zero: Any) -> Any:
+def is_odd(kind: Any, seen: Any, zero: Any, are_low: Any) -> Any:
     """True if one of the bins, of the precision of ``zero``, may be what `odd_bins` looks for."""
-    return seen > highest_pattern(zero) if is_told_by_sum(kind) else seen != 0
+    if is_told_by_sum(kind):
+        return seen >= pattern(-zero) if are_low else seen > highest_pattern(zero)  # a sign, or more than HUGE
+    return seen != 0
 
 
 @inline

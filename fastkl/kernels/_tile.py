@@ -9,7 +9,7 @@ import numpy as np
 from fastkl.kernels._jit import apart, entry, inline, widest_vectors
 from fastkl.kernels._lanes import row_totals, spread
 from fastkl.kernels._load import ADDRESS, ALONG_ROWS, BIN_STEP, CONVERTER, ROW_STEPS, load, row_address
-from fastkl.kernels._logratio import is_clear_sum, odd_bits
+from fastkl.kernels._logratio import constants, is_clear_sum, odd_bits
 from fastkl.kernels._memory import call, keep, view
 from fastkl.kernels._piece import (
     CHUNK,
@@ -72,9 +72,9 @@ def _tile(kind, job, scratch, row, stop, factor, out, todo):
     if job.normalize:
         _sum_bins(odd, p_total, x, w, t)
         _sum_bins(odd, q_total, y, w, t)
+        are_low = _are_low(p_total) and _are_low(q_total) and len(w) == 0
         _spread_scales(kind, odd, p_total, q_total, total, a, b)
-    if job.normalize:
-        seen = _fill_scaled_ahead(kind, t, x, y, a, b, x_ahead, y_ahead)
+        seen = _fill_scaled_ahead(kind, t, x, y, a, b, are_low, x_ahead, y_ahead)
     else:
         seen = fill_ahead(kind, t, x, y, precision(1.0), precision(1.0), False, x_ahead, y_ahead)
     weigh(t, w, t)
@@ -177,6 +177,16 @@ def _add_up_rows(zero, addresses, n, count):
 
 
 @inline
+def _are_low(totals):
+    # True where, negative ones apart, no bin of theirs is above HUGE or NaN.
+    _, huge, _, _ = constants(totals.dtype.type(0))
+    high = 0
+    for r in range(len(totals)):
+        high += 0 if totals[r] <= huge else 1
+    return high == 0
+
+
+@inline
 def _spread_scales(kind, odd, p_total, q_total, scale, a, b):
     """Write the scales of each row to all its bins."""
     for r in range(len(odd)):
@@ -189,20 +199,20 @@ def _spread_scales(kind, odd, p_total, q_total, scale, a, b):
 
 
 @inline
-def _fill_scaled_ahead(kind, t, x, y, a, b, x_ahead, y_ahead):
+def _fill_scaled_ahead(kind, t, x, y, a, b, are_low, x_ahead, y_ahead):
     """`fill_ahead` of bins that are not checked, each with its own scales."""
     addresses = t.ctypes.data, x.ctypes.data, y.ctypes.data, a.ctypes.data, b.ctypes.data
-    return _fill_scaled(kind, t.dtype.type(0), addresses, len(t), (x_ahead, y_ahead))
+    return _fill_scaled(kind, t.dtype.type(0), addresses, len(t), are_low, (x_ahead, y_ahead))
 
 
 @apart
-def _fill_scaled(kind, zero, addresses, n, ahead):
+def _fill_scaled(kind, zero, addresses, n, are_low, ahead):
     precision = type(zero)
     t, x, y = view(addresses[0], n, precision), view(addresses[1], n, precision), view(addresses[2], n, precision)
     a, b = view(addresses[3], n, precision), view(addresses[4], n, precision)
     chunk = CHUNK // t.itemsize
     whole = n - n % chunk
-    seen = look_at(kind, x, y)
+    seen = look_at(kind, x, y, are_low)
     for start in range(0, whole, chunk):
         ask_for(ahead[0], ahead[1], start * t.itemsize, CHUNK)
         scaled = items(a, start, chunk), items(b, start, chunk)
