@@ -107,15 +107,12 @@ def _are_usual(options: Options) -> bool:
         and (normalize is True or normalize is False)
         and (threads is None or (type(threads) is int and threads >= 1))
         and type(axis) is int
-        and axis in _ONLY_AXIS
+        and axis in (0, -1)
         and type(pseudocount) is float
         and pseudocount == 0.0
         and type(on_invalid) is str
         and on_invalid == "raise"
     )
-
-
-_ONLY_AXIS = (-1, 0)
 
 
 def _is_plain(options: Options) -> bool:

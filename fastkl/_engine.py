@@ -368,25 +368,19 @@ class _Engine:
             kernels.pieces(o.kind, precision.type(0), *self._operands(precision), *where)
             if (records[:, first:last, kernels.STATE] == kernels.DONE).all():
                 return
-        self._pieces_carefully(start, stop, first, last, totals, given, records)
+        self._pieces_carefully(start, range(first, last), totals, given, records)
 
     def _pieces_carefully(
-        self,
-        start: int,
-        stop: int,
-        first: int,
-        last: int,
-        totals: int,
-        given: npt.NDArray[np.float64],
-        records: npt.NDArray[np.float64],
+        self, start: int, pieces: range, totals: int, given: npt.NDArray[np.float64], records: npt.NDArray[np.float64]
     ) -> None:
-        o, pieces = self.question, _LARGEST_CAREFUL_CHUNK // kernels.PIECE
-        rows = max(1, pieces // (last - first))
+        o, most, stop = self.question, _LARGEST_CAREFUL_CHUNK // kernels.PIECE, start + len(records)
+        rows = max(1, most // len(pieces))
         for row in range(start, stop, rows):
-            part, row_stop = slice(row - start, row - start + rows), min(row + rows, stop)
-            for piece in range(first, last, pieces):
-                where = (self.bins, row, row_stop, piece, min(piece + pieces, last), o.normalize, o.pseudocount, totals)
-                kernels.careful_pieces(o.kind, *self._operands(_DOUBLE), *where, given[part], records[part])
+            part = slice(row - start, row - start + rows)
+            for first in pieces[::most]:
+                where = (self.bins, row, min(row + rows, stop), first, min(first + most, pieces.stop))
+                asked = (o.normalize, o.pseudocount, totals, given[part], records[part])
+                kernels.careful_pieces(o.kind, *self._operands(_DOUBLE), *where, *asked)
 
 
 class _BothEngine(_Engine):
