@@ -153,6 +153,23 @@ def test_unnormalized_sums_are_exact_to_a_few_ulp_of_their_terms(name, length):
             assert_backward_stable(got, answer, length, ulps=16)
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_bins_around_the_bounds_of_the_fast_loops(name):
+    # Those of doubles, of what stands for a zero, of the least sum that tells, of what is looked for and of scales.
+    bounds = [-1074, -1022, -1000, -800, -700, -200, 0]
+    rng = np.random.default_rng(0)
+    for length in (1, 8, 33) * 20:
+        p, q = np.exp2(rng.choice(bounds, (2, length)) + rng.uniform(-3, 3, (2, length)))
+        same = rng.random(length) < rng.choice([0, 0.7])  # then the others are the sum
+        q[same] = p[same]
+        p[rng.random(length) < 0.1] = 0
+        q[(p < 2.0**-1000) & (rng.random(length) < 0.2)] = 0
+        p[0], q[0] = p[0] or 1, q[0] or 1
+        for normalize in (True, False):
+            answer = reference(name, p, q, normalize=normalize)
+            assert_backward_stable(call(name, p, q, normalize=normalize), answer, length, ulps=16)
+
+
 @pytest.mark.parametrize("length", [2, 8, 33, 256, 2049, 10_000])
 def test_entropy_of_one_hot_rows_is_exactly_zero(length):
     rows = np.zeros((200, length))

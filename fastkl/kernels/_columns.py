@@ -55,10 +55,10 @@ def columns(kind, zero, p, q, shape, n, start, stop, normalize, factor, out, tod
                 a[r], b[r] = scales(kind, p_total[r], q_total[r])
                 odd[r] = 0 if is_moderate(a[r]) & is_moderate(b[r]) & (p_total[r] > 0) else 1
         into, scales_of_rows = (*buffers, total.ctypes.data), (a.ctypes.data, b.ctypes.data)
-        is_checked = normalize and is_told_by_sum(kind)
+        is_checked = normalize and is_told_by_sum(kind, zero)
         _sum_terms(kind, zero, into, (x, x_step, y, y_step), n, count, scales_of_rows, is_checked)
         if _is_any_odd(kind, seen, total):
-            is_told = is_told_by_sum(kind)
+            is_told = is_told_by_sum(kind, zero)
             _find_odd_rows(unowned(odd[:count]), total, x, x_step, n, is_told)
             _find_odd_rows(unowned(odd[:count]), total, y, y_step, n, is_told)
         divide = normalize and is_in_units_of_p(kind)
@@ -191,7 +191,7 @@ def _add_terms(kind, total, x, y, a, b):
 @inline
 def _is_any_odd(kind, seen, total):
     for r in range(len(total)):
-        if is_odd(kind, seen[r], total[r], False) or (is_told_by_sum(kind) and not is_clear_sum(total[r])):
+        if is_odd(kind, seen[r], total[r], False) or (is_told_by_sum(kind, total[r]) and not is_clear_sum(total[r])):
             return True
     return False
 

@@ -8,9 +8,10 @@ exact (Sterbenz), and with s = (x - y') / (x + y') and z = s^2
 One division, no table, no branch: every target that LLVM knows vectorises it. Numba's own `math.log` is a scalar call.
 
 Operands must be zero or lie in [TINY, HUGE] of their precision; what does not is for `_careful`. Only for sums of terms
-of KL (`is_told_by_sum`) are operands below TINY taken, where the sum turns out finite and at least LEAST_SUM: those
-below FLOOR count as zero, which moves a term by no more than 2^11 FLOOR, or makes it infinite where only y is one, and
-others keep their digits down to the last subnormal; 1024 of them are nothing beside such a sum.
+that are no powers (`is_told_by_sum`) are operands below TINY taken, where the sum turns out finite and at least
+LEAST_SUM: those below FLOOR count as zero, which moves a term by no more than 2^11 FLOOR, or makes it infinite where
+the other operand is no zero, and others keep their digits down to the last subnormal; 1024 of them are nothing beside
+such a sum.
 """
 
 from typing import Any
@@ -76,6 +77,15 @@ def _constants_32(x):
 def _constants_64(x):
     """(TINY, HUGE, MAX_SCALE, infinity) in the precision of x."""
     return TINY_64, HUGE_64, MAX_SCALE_64, np.inf
+
+
+def _is_double_32(x):
+    return False
+
+
+def _is_double_64(x):
+    """True for the larger precision."""
+    return True
 
 
 def _is_positive_32(x):
@@ -197,6 +207,7 @@ high_bits = by_precision(_high_bits_32, _high_bits_64)
 is_clear_sum = by_precision(_is_clear_sum_32, _is_clear_sum_64)
 odd_bits = by_precision(_odd_bits_32, _odd_bits_64)
 constants = by_precision(_constants_32, _constants_64)
+is_double = by_precision(_is_double_32, _is_double_64)
 is_positive = by_precision(_is_positive_32, _is_positive_64)
 align_exponents = by_precision(_align_exponents_32, _align_exponents_64)
 positive = by_precision(_positive_32, _positive_64)

@@ -160,8 +160,8 @@ def _measure(kind, x, y, terms, normalize, totals, given_p, given_q):
     zero = x.dtype.type(0)
     p_total, q_total, odd = zero, zero, np.int64(0)
     if normalize:
-        p_total, odd = total_of(x, is_told_by_sum(kind))
-        q_total, q_odd = total_of(y, is_told_by_sum(kind))
+        p_total, odd = total_of(x, is_told_by_sum(kind, zero))
+        q_total, q_odd = total_of(y, is_told_by_sum(kind, zero))
         odd |= q_odd
     ahead = address_ahead(terms, x.ctypes.data), address_ahead(terms, y.ctypes.data)
     return sum_terms(kind, terms, x, y, terms[:0], p_total, q_total, odd, normalize, totals, given_p, given_q, *ahead)
@@ -228,7 +228,7 @@ def one_bin(kind: Any, x: Any, y: Any) -> Any:
     if not (0.0 <= x < np.inf and 0.0 <= y < np.inf):
         return np.nan
     g = bin_term(kind, x, y, 1.0, 1.0)
-    is_told = is_told_by_sum(kind) and is_clear_sum(g)
+    is_told = is_told_by_sum(kind, g) and is_clear_sum(g)
     if odd_part(x, is_told) | odd_part(y, is_told):
         x, x_exponent = normal(x, 0)
         y, y_exponent = normal(y, 0)

@@ -161,7 +161,8 @@ def measure(
     ``totals`` says which totals scale the piece. Where odd is nonzero the rest means nothing.
     """
     t = view(scratch.terms, min(PIECE, job.n - k * PIECE), type(job.zero))
-    x, y, w, p_total, q_total, odd, p_ahead, q_ahead = read_piece(job, scratch, block_row, row, k, is_told_by_sum(kind))
+    is_told = is_told_by_sum(kind, job.zero)
+    x, y, w, p_total, q_total, odd, p_ahead, q_ahead = read_piece(job, scratch, block_row, row, k, is_told)
     read = (x, y, w, p_total, q_total, odd)
     return sum_terms(kind, t, *read, job.normalize, totals, given_p, given_q, p_ahead, q_ahead)
 
@@ -380,16 +381,16 @@ def look_at(kind: Any, x: Any, y: Any, are_low: Any) -> Any:
         seen = also_seen(kind, seen, x[i], y[i])
     if not is_odd(kind, seen, zero, are_low):
         return np.int64(0)
-    odd = odd_bits(zero)
+    odd, is_told = odd_bits(zero), is_told_by_sum(kind, zero)
     for i in range(len(x)):
-        odd = type(odd)(odd | odd_part(x[i], is_told_by_sum(kind)) | odd_part(y[i], is_told_by_sum(kind)))
+        odd = type(odd)(odd | odd_part(x[i], is_told) | odd_part(y[i], is_told))
     return np.int64(odd)
 
 
 @inline
 def also_seen(kind: Any, seen: Any, x: Any, y: Any) -> Any:
     """What was seen of some bins, zero of none, and what is seen of the bin (x, y)."""
-    if is_told_by_sum(kind):
+    if is_told_by_sum(kind, x):
         # All bits of all: one operation for two bins, in a third of the time of their maximum. That is never above, but
         # far below where bins lie on both sides of 2, as those seldom do that are not normalised.
         return seen | pattern(x) | pattern(y)
@@ -399,7 +400,7 @@ def also_seen(kind: Any, seen: Any, x: Any, y: Any) -> Any:
 @inline
 def is_odd(kind: Any, seen: Any, zero: Any, are_low: Any) -> Any:
     """True if one of the bins, of the precision of ``zero``, may be what `odd_bins` looks for."""
-    if is_told_by_sum(kind):
+    if is_told_by_sum(kind, zero):
         return seen >= pattern(-zero) if are_low else seen > highest_pattern(zero)  # a sign, or more than HUGE
     return seen != 0
 
@@ -442,8 +443,8 @@ def odd_bins(kind: Any, seen: Any, total: Any, x: Any, y: Any, is_plain: Any) ->
     ``seen`` is nonzero if one of them, or of others, is too high or invalid, and for kinds that are not told by their
     sum also if one is too small. ``total`` is that of their terms, and ``is_plain`` unless weights are in it.
     """
-    is_told = is_told_by_sum(kind) and is_plain and is_clear_sum(total)
-    if seen == 0 and (is_told or not is_told_by_sum(kind)):
+    is_told = is_told_by_sum(kind, total) and is_plain and is_clear_sum(total)
+    if seen == 0 and (is_told or not is_told_by_sum(kind, total)):
         return np.int64(0)
     return _odd_part_of(x, is_told) | _odd_part_of(y, is_told)
 

@@ -24,6 +24,7 @@ from fastkl.kernels._logratio import (
     align,
     artanh_tail,
     constants,
+    is_double,
     is_positive,
     log_of_aligned,
     log_ratio,
@@ -141,8 +142,7 @@ def cross_entropy_term(x: Any, y: Any) -> Any:
     """-x log y."""
     _, _, _, infinity = constants(x)
     g = x * log_ratio(type(x)(1.0), y)
-    g = g if is_positive(y) else infinity
-    return g if is_positive(x) else abs(x)
+    return infinity if (not is_positive(y)) & (x > 0) else g
 
 
 @term
@@ -392,12 +392,14 @@ def _refine_dominant_bin(kind, t, x, y):
     return True
 
 
-def is_told_by_sum(kind: Any) -> Any:
+def is_told_by_sum(kind: Any, like: Any) -> Any:
     """True where a sum of terms without weights that `is_clear_sum` tells that no bin was too small to be taken.
 
-    The errors of terms of bins below TINY, subnormals included, are far below such a sum (`_logratio`).
+    The errors of terms of bins below TINY, subnormals included, are far below such a sum (`_logratio`), or the term is
+    infinite. Those of powers are not: y^(1 - alpha) may be large where y is next to nothing. In the precision of
+    ``like``: in single precision terms of such bins wait for subnormal products, longer than double precision takes.
     """
-    return _IS_TOLD_BY_SUM[type(kind)](kind)
+    return _IS_TOLD_BY_SUM[type(kind)](kind, like)
 
 
 def is_refined(kind: Any) -> Any:
@@ -415,12 +417,16 @@ def follows_chain_rule(kind: Any) -> Any:
     return _FOLLOWS_CHAIN_RULE[type(kind)](kind)
 
 
-def _yes(kind):
+def _yes(kind, *like):
     return True
 
 
-def _no(kind):
+def _no(kind, *like):
     return False
+
+
+def _in_double(kind, like):
+    return is_double(like)
 
 
 _BIN_TERM = {
@@ -452,7 +458,7 @@ _SCALES = {
 }
 _REFINE = dict.fromkeys(_BIN_TERM, _refine_nothing) | {CrossEntropy: _refine_dominant_bin}
 _IS_REFINED = dict.fromkeys(_BIN_TERM, _no) | {CrossEntropy: _yes}
-_IS_TOLD_BY_SUM = dict.fromkeys(_BIN_TERM, _no) | {KL: _yes}
+_IS_TOLD_BY_SUM = dict.fromkeys(_BIN_TERM, _in_double) | dict.fromkeys(_POWERS, _no) | {KL: _yes}
 _IN_UNITS_OF_P = dict.fromkeys(_BIN_TERM, _yes) | dict.fromkeys(_SYMMETRIC, _no)
 _FOLLOWS_CHAIN_RULE = dict.fromkeys(_BIN_TERM, _no) | {KL: _yes, CrossEntropy: _yes}
 _IN_TWO_STEPS = dict.fromkeys(_BIN_TERM, _no) | {Alpha: _yes}

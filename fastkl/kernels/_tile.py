@@ -251,7 +251,7 @@ def _find_odd_rows(zero, addresses, n, count):
 @inline
 def _look_for_odd_bins(kind, odd, seen, total, x, y, is_plain):
     unclear = 0
-    if is_told_by_sum(kind):
+    if is_told_by_sum(kind, total.dtype.type(0)):
         for r in range(len(odd)):
             unclear += 0 if is_clear_sum(total[r]) and is_plain else 1
     if seen or unclear:
