@@ -23,6 +23,8 @@ PACKAGE = Path(fastkl.__file__).parent
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where several processes run the tests, have one of them all that compile a function's kernels: half the work."""
     for item in items:
+        if item.get_closest_marker("xdist_group"):
+            continue
         callspec = getattr(item, "callspec", None)
         name = callspec.params.get("name") if callspec else None
         if isinstance(name, str) and name in FUNCTIONS:
