@@ -60,7 +60,7 @@ def alpha_divergence(
     Returns
     -------
     float or ndarray
-        The divergences, >= 0, exactly 0 for equal histograms, smooth in alpha. inf where some q is 0 and p is not if
+        The divergences, >= 0, exactly 0 for equal rows, smooth in alpha. inf where some q is 0 and p is not if
         alpha >= 1, and where some p is 0 and q is not if alpha <= 0.
 
     Raises
@@ -128,7 +128,7 @@ def renyi_divergence(
     Returns
     -------
     float or ndarray
-        The divergences, growing with alpha, exactly 0 for equal histograms. For alpha >= 1 inf where some q is 0 and p
+        The divergences, growing with alpha, exactly 0 for equal rows. For alpha >= 1 inf where some q is 0 and p
         is not; for smaller ones inf where no bin has both.
 
     Raises

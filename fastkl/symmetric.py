@@ -52,7 +52,7 @@ def js_divergence(
     Returns
     -------
     float or ndarray
-        The divergences, exactly 0 for equal histograms, never NaN for valid ones. Normalised ones are at most the
+        The divergences, exactly 0 for equal rows, never NaN for valid ones. Normalised ones are at most the
         entropy of (w, 1 - w), log 2 by default. Histograms that agree to 12 digits lose none.
 
     References

@@ -118,6 +118,13 @@ def test_options_are_those_of_the_function(pair: tuple[Array, Array]) -> None:
     np.testing.assert_array_equal(np.load("kl.npy"), expected, strict=True)
 
 
+def test_empty_bins_are_treated_as_by_a_tool(pair: tuple[Array, Array]) -> None:
+    p, q = save("p.npy", pair[0] * (pair[0] > 0.5)), save("q.npy", pair[1])
+    options = ["--divergence", "jeffreys", "--pseudocount", "evidently"]
+    assert main(["kl", "p.npy", "q.npy", "-o", "psi.npy", *options]) == 0
+    np.testing.assert_array_equal(np.load("psi.npy"), fastkl.psi(p, q, pseudocount="evidently"), strict=True)
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("block", [1, 3000, 1 << 20])
@@ -348,7 +355,10 @@ def test_arrays_that_do_not_fit_are_refused_before_any_work(capsys: pytest.Captu
     [
         ("kl p.npy", "the following arguments are required: Q"),
         ("kl p.npy p.npy --base 1", "argument --base: '1' is not a positive number other than 1"),
-        ("kl p.npy p.npy --pseudocount nan", "argument --pseudocount: 'nan' is not a finite number >= 0"),
+        (
+            "kl p.npy p.npy --pseudocount nan",
+            "'nan' is not a finite number >= 0 or one of evidently, popmon",
+        ),
         ("kl p.npy p.npy --threads 0", "argument --threads: '0' is not a whole number >= 1"),
         ("kl p.npy p.npy --threads two", "argument --threads: 'two' is not a whole number >= 1"),
         ("kl p.npy p.npy --dtype float16", "argument --dtype: invalid choice"),

@@ -1,7 +1,7 @@
 """What the sub-commands share: how they fail, and how they read their arguments."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NoReturn
 
 
@@ -28,10 +28,17 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (see `{self.prog} --help`)")
 
 
-def number(kind: type, check: Callable[[Any], object], description: str) -> Callable[[str], Any]:
-    """A type of argument: a number of ``kind`` for which ``check`` raises no ValueError, in words ``description``."""
+def number(
+    kind: type, check: Callable[[Any], object], description: str, names: Collection[str] = ()
+) -> Callable[[str], Any]:
+    """A type of argument: a number of ``kind`` for which ``check`` raises no ValueError, or one of some names.
+
+    ``description`` is what is accepted, in words.
+    """
 
     def parse(text: str) -> Any:
+        if text in names:
+            return text
         try:
             value = kind(text)
             check(value)

@@ -6,12 +6,16 @@ from pathlib import Path
 
 from fastkl import _check
 from fastkl._products import ORDERED
+from fastkl._zero_policies import ZERO_POLICIES
 from fastkl.batch._plan import memory_of
 from fastkl.cli._command import UsageError, number
 
 BASE = number(float, _check.check_base, "a positive number other than 1")
 THREADS = number(int, _check.check_threads, "a whole number >= 1")
 PSEUDOCOUNT = number(float, _check.check_pseudocount, "a finite number >= 0")
+PSEUDOCOUNT_OR_TOOL = number(
+    float, _check.check_pseudocount, f"a finite number >= 0 or one of {', '.join(ZERO_POLICIES)}", ZERO_POLICIES
+)
 ORDER = number(float, lambda value: _check.check_order(value, may_be_infinite=True), "a number")
 _MEMORY = number(str, memory_of, "a size like 512MiB or 2GB")
 
@@ -33,7 +37,6 @@ def add_divergence_options(parser: argparse.ArgumentParser, generalised: str) ->
     add = parser.add_argument
     add("--base", type=BASE, metavar="B", help="base of the logarithm; 2: bits (default: e)")
     add("--no-normalize", dest="normalize", action="store_false", help=generalised)
-    add("--pseudocount", type=PSEUDOCOUNT, default=0.0, metavar="C", help="added to every bin (default: 0)")
     add("--dtype", choices=("float64", "float32"), help="of the result (default: float32 if the inputs are)")
 
 

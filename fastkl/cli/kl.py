@@ -3,8 +3,17 @@
 import argparse
 from pathlib import Path
 
+from fastkl._zero_policies import ZERO_POLICIES
 from fastkl.batch._kinds import ROW_FUNCTIONS
-from fastkl.cli._options import FILES, ORDER, RUNS, add_divergence_options, add_run_options, check_has_order
+from fastkl.cli._options import (
+    FILES,
+    ORDER,
+    PSEUDOCOUNT_OR_TOOL,
+    RUNS,
+    add_divergence_options,
+    add_run_options,
+    check_has_order,
+)
 from fastkl.cli._runs import check_format, compute
 
 _DESCRIPTION = f"""\
@@ -12,7 +21,8 @@ The Kullback-Leibler divergence KL(P||Q), or another one (--divergence), of each
 Q: row against row, or, where one of the files holds a single histogram, that one against all of the other.
 
 {FILES}
-Names of bins must be the same in both files. Without -o the divergences are printed, one a line.
+Names of bins must be the same in both files. Without -o the divergences are printed, one a line; a .csv file begins
+with a line of names if there are ids.
 
 {RUNS}"""
 
@@ -23,6 +33,7 @@ examples:
   fastkl kl p.npy q.npy | sort -g | tail -3       the three largest
   fastkl kl p.npy q.npy --pseudocount 0.5 --on-invalid nan -o kl.csv
   fastkl kl p.npy q.npy --divergence js --base 2 -o js.npy
+  fastkl kl p.npy q.npy --divergence jeffreys --pseudocount evidently
   fastkl kl p.npy q.npy --divergence renyi --alpha 0.5
   fastkl kl days.parquet q.npy --ids day -o kl.parquet --on-invalid report
   fastkl kl p.zarr q.zarr -o kl.npy --memory 512MiB --resume
@@ -45,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--alpha", type=ORDER, metavar="A", help="the order of renyi and alpha")
     add("--axis", type=int, default=-1, metavar="N", help="the axis of the bins (default: -1, the last)")
     add_divergence_options(parser, "generalised: sum p log(p/q) - p + q")
+    added = f"added to every bin (default: 0); {', '.join(ZERO_POLICIES)}: what this tool does with empty bins"
+    add("--pseudocount", type=PSEUDOCOUNT_OR_TOOL, default=0.0, metavar="C", help=added)
     add("--weights", type=Path, metavar="FILE", help="one weight for each bin: bin widths, say")
 
 
