@@ -67,13 +67,14 @@ def compare(
     ``answer`` is what runs the engine, where one run is not enough.
     """
     values = list(named.values())
-    if answer is None and form is HISTOGRAMS and _are_usual(options) and are_single(values[0], values[-1]):
+    is_usual_pair = form is HISTOGRAMS and answer is None and _are_usual(options) and are_single(values[0], values[-1])
+    if is_usual_pair:
         single = run_single(kind, values[0], values[-1], options.normalize)
         if single is not None:
             return finish(single)
     is_plain, given_answer = _is_plain(options), answer
     question, answer = _question(kind, options, answer or form.run, is_entropy=len(named) == 1)
-    if is_plain and answer is run:
+    if is_plain and answer is run and not is_usual_pair:
         p, q = values[0], values[-1]
         if options.out is None and question.pseudocount == 0.0 and are_single(p, q):
             single = run_single(kind, p, q, question.normalize, question.factor)
@@ -117,7 +118,7 @@ def _are_usual(options: Options) -> bool:
 
 def _is_plain(options: Options) -> bool:
     o = options
-    return o.weights is o.dtype is o.dim is None and o.keepdims is False and o.axis in (0, -1)
+    return o.weights is o.dtype is o.dim is None and o.keepdims is False and type(o.axis) is int and o.axis in (0, -1)
 
 
 def _question(

@@ -15,7 +15,7 @@ from fastkl._threads import available_cpus, for_each_chunk
 # Beside them stand 50 us of the interpreter, whose memory the bins have driven from the caches, and only one thread at
 # a time has it: so the more threads the more bins.
 _CHUNK, _LEAST_FOR_EACH_THREAD, _LARGEST_CHUNK = 1 << 18, 1 << 16, 1 << 22
-# At most where each bin may have to be looked at with care, which takes 800 ns.
+# At most where each bin may have to be looked at with care, which takes 200 to 800 ns: Ctrl-C waits for a chunk.
 _LARGEST_CAREFUL_CHUNK = 1 << 20
 # Bins in a group of long rows: their records take 2 MB.
 _GROUP = 1 << 26

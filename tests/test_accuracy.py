@@ -189,6 +189,18 @@ def test_entropy_near_one_hot_keeps_its_digits(length, rest):
 
 
 @pytest.mark.parametrize("length", [2, 8, 33, 256, 2049])
+def test_entropies_that_are_subnormal_beside_one_bin_keep_their_digits(length):
+    # 49 / 49 is not 49 (1 / 49): a sum that is nothing but this rounding tells of no bin.
+    p = np.zeros(length)
+    p[:2] = 49 * 2.0**-204, 5e-324
+    assert relative_error(fastkl.entropy(p), exact("entropy", p).value) <= 1e-12
+    p[:2] = 2.0**-600, 2.0**-1060
+    q = np.full(length, 2.0**-900)
+    q[0] = 49
+    assert relative_error(fastkl.cross_entropy(p, q), exact("cross_entropy", p, q).value) <= 1e-12
+
+
+@pytest.mark.parametrize("length", [2, 8, 33, 256, 2049])
 def test_symmetric_divergences_are_so_to_the_bit_and_js_is_never_above_log_2(length):
     rng = np.random.default_rng(length)
     pairs = [sample(rng, length) for sample in PAIRS.values()]
@@ -309,6 +321,19 @@ def test_infinite_exactly_where_q_is_zero_and_p_is_not(length, normalize):
     assert np.isfinite(fastkl.js_divergence(p, q, normalize=normalize)).all()
     infinite = ((q == 0) != (p == 0)).any(axis=1)
     np.testing.assert_array_equal(np.isinf(fastkl.jeffreys_divergence(p, q, normalize=normalize)), infinite)
+
+
+@pytest.mark.parametrize("length", [3, 100, 300, 3000])
+@pytest.mark.parametrize(("dtype", "large"), [(np.float64, 2.0**100), (np.float32, 2.0**20)])
+def test_a_bin_that_scaling_takes_to_zero_is_no_zero(length, dtype, large):
+    p, q = np.arange(1, length + 1, dtype=dtype), np.full(length, large, dtype)
+    p[1], q[1] = 0, np.finfo(dtype).smallest_subnormal
+    for x, y in ((p, q), (q, p)):
+        assert fastkl.jeffreys_divergence(x, y) == np.inf
+        assert fastkl.kl_divergence(x, y) == (np.inf if x is q else pytest.approx(fastkl.kl_divergence(p, q)))
+        assert fastkl.kl_divergences(x, y) == (fastkl.kl_divergence(x, y), fastkl.kl_divergence(y, x))
+    assert np.isfinite(fastkl.kl_divergence(p, q))
+    np.testing.assert_array_equal(fastkl.jeffreys_divergence([p, q], [q, p]), np.inf)
 
 
 @pytest.mark.parametrize("length", [2, 33, 3000])

@@ -209,6 +209,7 @@ def test_what_is_no_array_of_real_numbers_raises(value, error):
         ({"axis": 2}, ValueError, "axis"),
         ({"axis": -3}, ValueError, "axis"),
         ({"axis": 0.5}, TypeError, "axis must be an integer"),
+        ({"axis": -1.0}, TypeError, r"axis must be an integer, not -1\.0"),
         ({"dtype": int}, (TypeError, ValueError), "dtype"),
         ({"dtype": "c16"}, (TypeError, ValueError), "dtype"),
         ({"dtype": "f2"}, (TypeError, ValueError), "dtype"),
@@ -226,6 +227,13 @@ def test_what_is_no_array_of_real_numbers_raises(value, error):
 def test_options_out_of_range_raise(options, error, word):
     with pytest.raises(error, match=word):
         fastkl.kl_divergence(np.ones((2, 3)), np.ones((2, 3)), **options)
+
+
+def test_an_axis_that_equals_an_integer_is_none_for_one_pair_either():
+    for axis in (0.0, -1.0, np.array([0])):
+        with pytest.raises(TypeError, match="axis must be an integer"):
+            fastkl.kl_divergence(np.ones(3), np.ones(3), axis=axis)
+    assert fastkl.kl_divergence(np.ones(3), np.ones(3), axis=np.int64(-1)) == 0
 
 
 def test_shapes_that_do_not_fit_raise():

@@ -7,8 +7,7 @@ from fastkl.kernels._lanes import scan
 from fastkl.kernels._logratio import is_clear_sum
 from fastkl.kernels._memory import keep, view
 from fastkl.kernels._piece import (
-    CHUNK,
-    ask_for,
+    in_chunks,
     is_moderate,
     items,
     job_of,
@@ -21,7 +20,7 @@ from fastkl.kernels._piece import (
     scratch_in,
     weigh,
 )
-from fastkl.kernels._terms import KL, kl_term, reverse_kl_term
+from fastkl.kernels._terms import KL, is_told_by_sum, kl_term, reverse_kl_term
 
 
 @entry
@@ -48,7 +47,9 @@ def both_rows(zero, p, q, w, shape, n, start, stop, normalize, pseudocount, fact
 def _measure(job, scratch, block_row, row):
     # (unit of the sums, sum of the forward terms, sum of the reverse terms, odd).
     one = type(job.zero)(1.0)
-    x, y, w, p_total, q_total, odd, p_ahead, q_ahead = read_piece(job, scratch, block_row, row, 0, True)
+    x, y, w, p_total, q_total, odd, p_ahead, q_ahead = read_piece(
+        job, scratch, block_row, row, 0, is_told_by_sum(KL(), job.zero)
+    )
     t, u = view(scratch.terms, len(x), type(job.zero)), view(scratch.a, len(x), type(job.zero))
     unit, b = one, one
     if job.normalize:
@@ -79,24 +80,17 @@ def _fill_ahead(t, u, x, y, b, is_checked, x_ahead, y_ahead):
 
 @apart
 def _fill_both(addresses, n, b, is_checked, ahead):
-    precision = type(b)
-    t, u = view(addresses[0], n, precision), view(addresses[1], n, precision)
-    x, y = view(addresses[2], n, precision), view(addresses[3], n, precision)
-    chunk = CHUNK // t.itemsize
-    whole = n - n % chunk
+    x, y = view(addresses[2], n, type(b)), view(addresses[3], n, type(b))
     seen = np.int64(0) if is_checked else look_at(KL(), x, y, False)
-    for start in range(0, whole, chunk):
-        ask_for(ahead[0], ahead[1], start * t.itemsize, CHUNK)
-        _fill(items(t, start, chunk), items(u, start, chunk), items(x, start, chunk), items(y, start, chunk), b)
-    if whole < n:
-        ask_for(ahead[0], ahead[1], whole * t.itemsize, (n - whole) * t.itemsize)
-        _fill(t[whole:], u[whole:], x[whole:], y[whole:], b)
+    in_chunks(_fill_terms, b, addresses, n, x.itemsize, ahead)
     return seen
 
 
 @inline
-def _fill(t, u, x, y, b):
+def _fill_terms(b, addresses, first, n):
     widest_vectors()
+    t, u = items(addresses[0], first, n, b), items(addresses[1], first, n, b)
+    x, y = items(addresses[2], first, n, b), items(addresses[3], first, n, b)
     for i in range(len(t)):
         t[i] = kl_term(x[i], b * y[i])
-        u[i] = reverse_kl_term(x[i], b * y[i])
+        u[i] = reverse_kl_term(x[i], y[i], b)

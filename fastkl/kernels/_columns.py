@@ -50,7 +50,7 @@ def columns(kind, zero, p, q, shape, n, start, stop, normalize, factor, out, tod
         buffers = lanes.ctypes.data, len(lanes) // most, seen.ctypes.data
         if normalize:
             _sum_bins(zero, (*buffers, p_total.ctypes.data), x, x_step, n, count)
-            _sum_bins(zero, (*buffers, q_total.ctypes.data), y, y_step, n, count)
+            _sum_bins(zero, (*buffers, q_total.ctypes.data), y, y_step, n, count)  # what was seen of p stays seen
             for r in range(count):
                 a[r], b[r] = scales(kind, p_total[r], q_total[r])
                 odd[r] = 0 if is_moderate(a[r]) & is_moderate(b[r]) & (p_total[r] > 0) else 1

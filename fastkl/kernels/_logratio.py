@@ -9,9 +9,8 @@ One division, no table, no branch: every target that LLVM knows vectorises it. N
 
 Operands must be zero or lie in [TINY, HUGE] of their precision; what does not is for `_careful`. Only for sums of terms
 that are no powers (`is_told_by_sum`) are operands below TINY taken, where the sum turns out finite and at least
-LEAST_SUM: those below FLOOR count as zero, which moves a term by no more than 2^11 FLOOR, or makes it infinite where
-the other operand is no zero, and others keep their digits down to the last subnormal; 1024 of them are nothing beside
-such a sum.
+LEAST_SUM: what is below FLOOR once it is scaled counts as zero, and products may underflow, which moves a term by no
+more than 2^11 FLOOR or makes it infinite; 1024 of them are nothing beside such a sum.
 """
 
 from typing import Any

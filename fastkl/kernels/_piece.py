@@ -234,12 +234,12 @@ def sum_terms(
     seen = fill_ahead(kind, t, x, y, a, b, normalize, p_ahead, q_ahead)
     weigh(t, w, t)
     total = scan(t)[0]
+    if normalize and len(w) == 0 and total < SMALL * p_total and refine(kind, t, x, y):
+        total = scan(t)[0]
     if not normalize:
         odd |= odd_bins(kind, seen, total, x, y, len(w) == 0) | odd_products(w, total)
     elif len(w) == 0:  # with weights all bins have been looked at
         odd |= odd_bins(kind, seen, total, x, y, True)
-    if normalize and len(w) == 0 and total < SMALL * p_total and refine(kind, t, x, y):
-        total = scan(t)[0]
     if np.isnan(total):  # some term is beyond the precision
         odd |= np.int64(1)
     return p_total, q_total, total, odd
@@ -340,31 +340,39 @@ def fill_ahead(kind: Any, t: Any, x: Any, y: Any, a: Any, b: Any, is_checked: An
 
     Returned is what `odd_bins` wants of bins that no pass before this one has checked.
     """
-    return _fill_ahead(
-        kind, (t.ctypes.data, x.ctypes.data, y.ctypes.data), len(t), a, b, is_checked, (x_ahead, y_ahead)
-    )
+    addresses = t.ctypes.data, x.ctypes.data, y.ctypes.data
+    return _fill_ahead(kind, addresses, len(t), a, b, is_checked, (x_ahead, y_ahead))
 
 
 @apart
 def _fill_ahead(kind, addresses, n, a, b, is_checked, ahead):
-    precision = type(a)
-    t, x, y = view(addresses[0], n, precision), view(addresses[1], n, precision), view(addresses[2], n, precision)
-    chunk = CHUNK // t.itemsize
-    whole = n - n % chunk
+    x, y = view(addresses[1], n, type(a)), view(addresses[2], n, type(a))
     seen = np.int64(0) if is_checked else look_at(kind, x, y, False)
-    for start in range(0, whole, chunk):
-        ask_for(ahead[0], ahead[1], start * t.itemsize, CHUNK)
-        _fill_terms(kind, items(t, start, chunk), items(x, start, chunk), items(y, start, chunk), a, b)
-    if whole < n:
-        ask_for(ahead[0], ahead[1], whole * t.itemsize, (n - whole) * t.itemsize)
-        _fill_terms(kind, t[whole:], x[whole:], y[whole:], a, b)
+    in_chunks(_fill_terms, (kind, a, b), addresses, n, x.itemsize, ahead)
     return seen
 
 
 @inline
-def items(x: Any, start: Any, n: Any) -> Any:
-    """The ``n`` items of x from ``start`` on: of a slice the compiler would not know how many they are."""
-    return view(x.ctypes.data + start * x.itemsize, n, x.dtype.type)
+def in_chunks(fill: Any, how: Any, addresses: Any, n: Any, size: Any, ahead: Any) -> None:
+    """Call ``fill(how, addresses, first, count)`` for ``n`` items of ``size`` bytes, while memory fetches others.
+
+    The compiler knows how many they are, but for the last.
+    """
+    chunk = CHUNK // size
+    whole = n - n % chunk
+    for start in range(0, whole, chunk):
+        ask_for(ahead[0], ahead[1], start * size, CHUNK)
+        fill(how, addresses, start, chunk)
+    if whole < n:
+        ask_for(ahead[0], ahead[1], whole * size, (n - whole) * size)
+        fill(how, addresses, whole, n - whole)
+
+
+@inline
+def items(address: Any, first: Any, n: Any, like: Any) -> Any:
+    """The ``n`` items of the type of ``like`` from item ``first`` on."""
+    precision = type(like)
+    return view(address + first * view(address, 1, precision).itemsize, n, precision)
 
 
 @inline
@@ -391,8 +399,8 @@ def look_at(kind: Any, x: Any, y: Any, are_low: Any) -> Any:
 def also_seen(kind: Any, seen: Any, x: Any, y: Any) -> Any:
     """What was seen of some bins, zero of none, and what is seen of the bin (x, y)."""
     if is_told_by_sum(kind, x):
-        # All bits of all: one operation for two bins, in a third of the time of their maximum. That is never above, but
-        # far below where bins lie on both sides of 2, as those seldom do that are not normalised.
+        # All bits of all: one operation for two bins, in a third of the time of their maximum. They are no less than
+        # the largest pattern, but where bins lie on both sides of 2 they are those of infinity, and looked at in vain.
         return seen | pattern(x) | pattern(y)
     return type(seen)(seen | type(seen)(odd_bits(x) | odd_bits(y)))
 
@@ -421,10 +429,13 @@ def ask_for(x_address: Any, y_address: Any, first: Any, n: Any) -> None:
 
 
 @inline
-def _fill_terms(kind, t, x, y, a, b):
-    # Loops from 0: one from ``start`` may have a negative index, for all that the compiler knows, and is not
+def _fill_terms(how, addresses, first, n):
+    # Loops from 0: one from ``first`` may have a negative index, for all that the compiler knows, and is not
     # vectorised.
     widest_vectors()
+    kind, a, b = how
+    t = items(addresses[0], first, n, a)
+    x, y = items(addresses[1], first, n, a), items(addresses[2], first, n, a)
     if is_in_two_steps(kind):
         u, v = room(len(t), type(a)(0.0)), room(len(t), type(a)(0.0))
         for i in range(len(t)):

@@ -112,8 +112,9 @@ def kl_term(x: Any, y: Any) -> Any:
 
 
 @term
-def reverse_kl_term(x: Any, y: Any) -> Any:
-    """y log(y / x) - y + x, made of what `kl_term` has: together they take a fourth more than one."""
+def reverse_kl_term(x: Any, unscaled: Any, scale: Any) -> Any:
+    """y log(y / x) - y + x, y = scale times unscaled, made of what `kl_term` has: both take a fourth more than one."""
+    y = scale * unscaled
     a, b = positive(x), positive(y)
     aligned, k_log2 = align(a, b)
     d = a - aligned
@@ -121,7 +122,7 @@ def reverse_kl_term(x: Any, y: Any) -> Any:
     z = s * s
     far = (a - b) - b * (k_log2 + log_of_aligned(a, aligned))
     g = s * (d - (y * z) * artanh_tail(z)) if k_log2 == 0 else far
-    return constants(x)[3] if (not is_positive(x)) & (y > 0) else g
+    return constants(x)[3] if (not is_positive(x)) & (unscaled > 0) else g
 
 
 @term
@@ -176,11 +177,9 @@ def weighted_js_term(x: Any, y: Any, w: Any, v: Any) -> Any:
 
 @term
 def jeffreys_term(x: Any, y: Any) -> Any:
-    """(x - y) log(x / y), with the same bits for (y, x)."""
+    """(x - y) log(x / y) of operands that are no zeros, with the same bits for (y, x)."""
     high, low = max(x, y), min(x, y)
-    _, _, _, infinity = constants(x)
-    g = (high - low) * log_ratio(high, low)
-    return infinity if (not is_positive(low)) & (high > 0) else g
+    return (high - low) * log_ratio(high, low)
 
 
 def bin_term(kind: Any, x: Any, y: Any, a: Any, b: Any) -> Any:
@@ -205,7 +204,8 @@ def _weighted_js_bin(kind, x, y, a, b):
 
 
 def _jeffreys_bin(kind, x, y, a, b):
-    return jeffreys_term(a * x, b * y)
+    u, v = a * x, b * y
+    return constants(x)[3] if (not is_positive(min(u, v))) & (max(x, y) > 0) else jeffreys_term(u, v)
 
 
 @term
@@ -395,9 +395,10 @@ def _refine_dominant_bin(kind, t, x, y):
 def is_told_by_sum(kind: Any, like: Any) -> Any:
     """True where a sum of terms without weights that `is_clear_sum` tells that no bin was too small to be taken.
 
-    The errors of terms of bins below TINY, subnormals included, are far below such a sum (`_logratio`), or the term is
-    infinite. Those of powers are not: y^(1 - alpha) may be large where y is next to nothing. In the precision of
-    ``like``: in single precision terms of such bins wait for subnormal products, longer than double precision takes.
+    The errors of terms of bins below TINY, subnormals included, are far below such a sum (`_logratio`), or it is
+    infinite. For that, whether a term is infinite is to be asked of bins that are not scaled. Powers are not told:
+    y^(1 - alpha) may be large where y is next to nothing. In the precision of ``like``: in single precision terms of
+    such bins wait for subnormal products, longer than double precision takes.
     """
     return _IS_TOLD_BY_SUM[type(kind)](kind, like)
 
@@ -417,16 +418,24 @@ def follows_chain_rule(kind: Any) -> Any:
     return _FOLLOWS_CHAIN_RULE[type(kind)](kind)
 
 
-def _yes(kind, *like):
+def _yes(kind):
     return True
 
 
-def _no(kind, *like):
+def _no(kind):
     return False
 
 
-def _in_double(kind, like):
+def _told(kind, like):
+    return True
+
+
+def _told_in_double(kind, like):
     return is_double(like)
+
+
+def _not_told(kind, like):
+    return False
 
 
 _BIN_TERM = {
@@ -458,7 +467,7 @@ _SCALES = {
 }
 _REFINE = dict.fromkeys(_BIN_TERM, _refine_nothing) | {CrossEntropy: _refine_dominant_bin}
 _IS_REFINED = dict.fromkeys(_BIN_TERM, _no) | {CrossEntropy: _yes}
-_IS_TOLD_BY_SUM = dict.fromkeys(_BIN_TERM, _in_double) | dict.fromkeys(_POWERS, _no) | {KL: _yes}
+_IS_TOLD_BY_SUM = dict.fromkeys(_BIN_TERM, _told_in_double) | dict.fromkeys(_POWERS, _not_told) | {KL: _told}
 _IN_UNITS_OF_P = dict.fromkeys(_BIN_TERM, _yes) | dict.fromkeys(_SYMMETRIC, _no)
 _FOLLOWS_CHAIN_RULE = dict.fromkeys(_BIN_TERM, _no) | {KL: _yes, CrossEntropy: _yes}
 _IN_TWO_STEPS = dict.fromkeys(_BIN_TERM, _no) | {Alpha: _yes}

@@ -12,11 +12,10 @@ from fastkl.kernels._load import ADDRESS, ALONG_ROWS, BIN_STEP, CONVERTER, ROW_S
 from fastkl.kernels._logratio import constants, is_clear_sum, odd_bits
 from fastkl.kernels._memory import call, keep, view
 from fastkl.kernels._piece import (
-    CHUNK,
     MEMO,
     SMALL,
-    ask_for,
     fill_ahead,
+    in_chunks,
     is_moderate,
     items,
     job_of,
@@ -79,14 +78,14 @@ def _tile(kind, job, scratch, row, stop, factor, out, todo):
         seen = fill_ahead(kind, t, x, y, precision(1.0), precision(1.0), False, x_ahead, y_ahead)
     weigh(t, w, t)
     _sum_rows(t, total)
+    if job.normalize and len(w) == 0:
+        _refine_rows(kind, t, total, x, y, p_total, view(scratch.a, 1, precision))
     _look_for_odd_bins(kind, odd, seen, total, x, y, len(w) == 0)
     if len(w) and not job.normalize:
         for r in range(count):
             odd[r] |= odd_products(w, total[r])
     if job.normalize and n == 1 and len(w) == 0:
-        total[:] = 0  # a histogram of one bin is 1, whatever rounding makes of it
-    if job.normalize and len(w) == 0:
-        _refine_rows(kind, t, total, x, y, p_total, view(scratch.a, 1, precision))
+        total[:] = 0  # a histogram of one bin is 1, whatever rounding makes of it; nobody asks for its power
     is_divided = job.normalize and is_in_units_of_p(kind)
     _finish(is_divided, total, p_total, odd, factor, out[:count], todo[:count])
     return row + count
@@ -188,7 +187,7 @@ def _are_low(totals):
 
 @inline
 def _spread_scales(kind, odd, p_total, q_total, scale, a, b):
-    """Write the scales of each row to all its bins."""
+    """Write the scales of each row to all its bins, and mark rows that have none; q_total and scale are lost."""
     for r in range(len(odd)):
         scale[r], q_total[r] = scales(kind, p_total[r], q_total[r])
         odd[r] = odd[r] if is_moderate(scale[r]) & is_moderate(q_total[r]) & (p_total[r] > 0) else 1
@@ -207,25 +206,22 @@ def _fill_scaled_ahead(kind, t, x, y, a, b, are_low, x_ahead, y_ahead):
 
 @apart
 def _fill_scaled(kind, zero, addresses, n, are_low, ahead):
-    precision = type(zero)
-    t, x, y = view(addresses[0], n, precision), view(addresses[1], n, precision), view(addresses[2], n, precision)
-    a, b = view(addresses[3], n, precision), view(addresses[4], n, precision)
-    chunk = CHUNK // t.itemsize
-    whole = n - n % chunk
+    x, y = view(addresses[1], n, type(zero)), view(addresses[2], n, type(zero))
     seen = look_at(kind, x, y, are_low)
-    for start in range(0, whole, chunk):
-        ask_for(ahead[0], ahead[1], start * t.itemsize, CHUNK)
-        scaled = items(a, start, chunk), items(b, start, chunk)
-        _fill_scaled_terms(kind, items(t, start, chunk), items(x, start, chunk), items(y, start, chunk), *scaled)
-    if whole < n:
-        ask_for(ahead[0], ahead[1], whole * t.itemsize, (n - whole) * t.itemsize)
-        _fill_scaled_terms(kind, t[whole:], x[whole:], y[whole:], a[whole:], b[whole:])
+    in_chunks(_fill_scaled_terms, (kind, zero), addresses, n, x.itemsize, ahead)
     return seen
 
 
 @inline
-def _fill_scaled_terms(kind, t, x, y, a, b):
+def _fill_scaled_terms(how, addresses, first, n):
     widest_vectors()
+    kind, zero = how
+    t, x, y = (
+        items(addresses[0], first, n, zero),
+        items(addresses[1], first, n, zero),
+        items(addresses[2], first, n, zero),
+    )
+    a, b = items(addresses[3], first, n, zero), items(addresses[4], first, n, zero)
     for i in range(len(t)):
         t[i] = bin_term(kind, x[i], y[i], a[i], b[i])
 

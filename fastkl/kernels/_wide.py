@@ -1,7 +1,7 @@
 """Numbers without limits of exponent, (mantissa, exponent): sums of them, and divergences of pieces.
 
 For the rare pieces that the fast loops leave, with subnormal, huge or invalid bins, or with totals too far apart: plain
-scalar code, 10 to 20 ns a bin; and for the few totals from which a long row is joined.
+scalar code; and for the few totals from which a long row is joined.
 """
 
 import math
