@@ -174,8 +174,11 @@ def test_a_compilation_that_is_timed_would_be_seen(tmp_path: Path) -> None:
 
 
 def test_new_processes_import_and_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # for new processes: compiling there takes seconds
     startup = MODULES["startup"]
+    p = np.ones((2, 256))
+    for call in startup._CALLS.values():  # the same calls that new processes make
+        eval(call, {"fastkl": fastkl, "np": np, "p": p})
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # from here on, for new processes: compiling there takes seconds
     imports = startup.Import()
     for _, methods in [pair for pair in _suites(startup) if pair[0] is startup.Import]:
         for method in methods:
@@ -188,9 +191,6 @@ def test_new_processes_import_and_call(monkeypatch: pytest.MonkeyPatch) -> None:
     assert first.track_loading("kl", "float64") > 0
     first.teardown("kl", "float64")
     assert not Path(first.kernel_cache).exists()
-    p = np.ones((2, 256))
-    for call in startup._CALLS.values():  # the same calls that new processes make
-        eval(call, {"fastkl": fastkl, "np": np, "p": p})
 
 
 def _parameters(suite: Any, **given: Any) -> Iterator[tuple[Any, ...]]:
