@@ -357,7 +357,7 @@ def test_arrays_that_do_not_fit_are_refused_before_any_work(capsys: pytest.Captu
         ("kl p.npy p.npy --base 1", "argument --base: '1' is not a positive number other than 1"),
         (
             "kl p.npy p.npy --pseudocount nan",
-            "'nan' is not a finite number >= 0 or one of evidently, popmon",
+            "argument --pseudocount: 'nan' is not a finite number >= 0 or one of evidently, popmon",
         ),
         ("kl p.npy p.npy --threads 0", "argument --threads: '0' is not a whole number >= 1"),
         ("kl p.npy p.npy --threads two", "argument --threads: 'two' is not a whole number >= 1"),

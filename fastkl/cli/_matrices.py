@@ -7,7 +7,7 @@ import numpy as np
 
 from fastkl._products import DIVERGENCES
 from fastkl.cli._command import UsageError
-from fastkl.cli._options import ORDER, PSEUDOCOUNT, add_divergence_options, add_run_options, check_has_order
+from fastkl.cli._options import ORDER, add_divergence_options, add_run_options, check_has_order
 from fastkl.pairs import pairwise
 
 
@@ -18,7 +18,6 @@ def add_matrix_options(parser: argparse.ArgumentParser, formats: str) -> None:
     add("--divergence", choices=DIVERGENCES, default="kl", metavar="NAME", help=f"{', '.join(DIVERGENCES)}")
     add("--alpha", type=ORDER, metavar="A", help="the order of renyi and alpha")
     add_divergence_options(parser, "histograms as they are, not scaled to sum to one")
-    add("--pseudocount", type=PSEUDOCOUNT, default=0.0, metavar="C", help="added to every bin (default: 0)")
 
 
 def options_of(args: argparse.Namespace, *more: str) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from fastkl.cli._command import UsageError, number
 BASE = number(float, _check.check_base, "a positive number other than 1")
 THREADS = number(int, _check.check_threads, "a whole number >= 1")
 PSEUDOCOUNT = number(float, _check.check_pseudocount, "a finite number >= 0")
-PSEUDOCOUNT_OR_TOOL = number(
-    float, _check.check_pseudocount, f"a finite number >= 0 or one of {', '.join(ZERO_POLICIES)}", ZERO_POLICIES
+_TOOLS = ", ".join(ZERO_POLICIES)
+_PSEUDOCOUNT_OR_TOOL = number(
+    float, _check.check_pseudocount, f"a finite number >= 0 or one of {_TOOLS}", ZERO_POLICIES
 )
 ORDER = number(float, lambda value: _check.check_order(value, may_be_infinite=True), "a number")
 _MEMORY = number(str, memory_of, "a size like 512MiB or 2GB")
@@ -32,11 +33,18 @@ same file bit for bit, and begins at the beginning where nothing was kept. With 
 with --resume that is complete leaves a note, .OUT.fastkl.json: the same command again does nothing then."""
 
 
-def add_divergence_options(parser: argparse.ArgumentParser, generalised: str) -> None:
-    """What the functions take; ``generalised`` is the help of --no-normalize."""
+def add_divergence_options(parser: argparse.ArgumentParser, generalised: str, takes_tools: bool = False) -> None:
+    """What the functions take; ``generalised`` is the help of --no-normalize.
+
+    ``takes_tools`` says that they take the names of tools as pseudo-counts.
+    """
     add = parser.add_argument
     add("--base", type=BASE, metavar="B", help="base of the logarithm; 2: bits (default: e)")
     add("--no-normalize", dest="normalize", action="store_false", help=generalised)
+    kind, added = PSEUDOCOUNT, "added to every bin (default: 0)"
+    if takes_tools:
+        kind, added = _PSEUDOCOUNT_OR_TOOL, f"{added}; {_TOOLS}: what this tool does with empty bins"
+    add("--pseudocount", type=kind, default=0.0, metavar="C", help=added)
     add("--dtype", choices=("float64", "float32"), help="of the result (default: float32 if the inputs are)")
 
 

@@ -3,17 +3,8 @@
 import argparse
 from pathlib import Path
 
-from fastkl._zero_policies import ZERO_POLICIES
 from fastkl.batch._kinds import ROW_FUNCTIONS
-from fastkl.cli._options import (
-    FILES,
-    ORDER,
-    PSEUDOCOUNT_OR_TOOL,
-    RUNS,
-    add_divergence_options,
-    add_run_options,
-    check_has_order,
-)
+from fastkl.cli._options import FILES, ORDER, RUNS, add_divergence_options, add_run_options, check_has_order
 from fastkl.cli._runs import check_format, compute
 
 _DESCRIPTION = f"""\
@@ -55,9 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--divergence", choices=ROW_FUNCTIONS, default="kl", metavar="NAME", help=", ".join(ROW_FUNCTIONS))
     add("--alpha", type=ORDER, metavar="A", help="the order of renyi and alpha")
     add("--axis", type=int, default=-1, metavar="N", help="the axis of the bins (default: -1, the last)")
-    add_divergence_options(parser, "generalised: sum p log(p/q) - p + q")
-    added = f"added to every bin (default: 0); {', '.join(ZERO_POLICIES)}: what this tool does with empty bins"
-    add("--pseudocount", type=PSEUDOCOUNT_OR_TOOL, default=0.0, metavar="C", help=added)
+    add_divergence_options(parser, "generalised: sum p log(p/q) - p + q", takes_tools=True)
     add("--weights", type=Path, metavar="FILE", help="one weight for each bin: bin widths, say")
 
 
