@@ -9,7 +9,6 @@ from fastkl.kernels._memory import keep, view
 from fastkl.kernels._piece import (
     in_chunks,
     is_moderate,
-    items,
     job_of,
     look_at,
     memory_for,
@@ -87,10 +86,11 @@ def _fill_both(addresses, n, b, is_checked, ahead):
 
 
 @inline
-def _fill_terms(b, addresses, first, n):
+def _fill_terms(b, addresses, offset, n):
     widest_vectors()
-    t, u = items(addresses[0], first, n, b), items(addresses[1], first, n, b)
-    x, y = items(addresses[2], first, n, b), items(addresses[3], first, n, b)
-    for i in range(len(t)):
+    precision = type(b)
+    t, u = view(addresses[0] + offset, n, precision), view(addresses[1] + offset, n, precision)
+    x, y = view(addresses[2] + offset, n, precision), view(addresses[3] + offset, n, precision)
+    for i in range(n):
         t[i] = kl_term(x[i], b * y[i])
         u[i] = reverse_kl_term(x[i], y[i], b)

@@ -354,25 +354,18 @@ def _fill_ahead(kind, addresses, n, a, b, is_checked, ahead):
 
 @inline
 def in_chunks(fill: Any, how: Any, addresses: Any, n: Any, size: Any, ahead: Any) -> None:
-    """Call ``fill(how, addresses, first, count)`` for ``n`` items of ``size`` bytes, while memory fetches others.
+    """Call ``fill(how, addresses, offset, count)`` for ``n`` items of ``size`` bytes, while memory fetches others.
 
-    The compiler knows how many they are, but for the last.
+    The compiler knows how many they are, but for the last; ``offset`` is in bytes.
     """
-    chunk = CHUNK // size
-    whole = n - n % chunk
-    for start in range(0, whole, chunk):
-        ask_for(ahead[0], ahead[1], start * size, CHUNK)
-        fill(how, addresses, start, chunk)
-    if whole < n:
-        ask_for(ahead[0], ahead[1], whole * size, (n - whole) * size)
-        fill(how, addresses, whole, n - whole)
-
-
-@inline
-def items(address: Any, first: Any, n: Any, like: Any) -> Any:
-    """The ``n`` items of the type of ``like`` from item ``first`` on."""
-    precision = type(like)
-    return view(address + first * view(address, 1, precision).itemsize, n, precision)
+    rest = n * size % CHUNK
+    whole = n * size - rest
+    for offset in range(0, whole, CHUNK):
+        ask_for(ahead[0], ahead[1], offset, CHUNK)
+        fill(how, addresses, offset, CHUNK // size)
+    if rest:
+        ask_for(ahead[0], ahead[1], whole, rest)
+        fill(how, addresses, whole, rest // size)
 
 
 @inline
@@ -429,21 +422,22 @@ def ask_for(x_address: Any, y_address: Any, first: Any, n: Any) -> None:
 
 
 @inline
-def _fill_terms(how, addresses, first, n):
-    # Loops from 0: one from ``first`` may have a negative index, for all that the compiler knows, and is not
+def _fill_terms(how, addresses, offset, n):
+    # Loops from 0: one from the offset may have a negative index, for all that the compiler knows, and is not
     # vectorised.
     widest_vectors()
     kind, a, b = how
-    t = items(addresses[0], first, n, a)
-    x, y = items(addresses[1], first, n, a), items(addresses[2], first, n, a)
+    precision = type(a)
+    t = view(addresses[0] + offset, n, precision)
+    x, y = view(addresses[1] + offset, n, precision), view(addresses[2] + offset, n, precision)
     if is_in_two_steps(kind):
-        u, v = room(len(t), type(a)(0.0)), room(len(t), type(a)(0.0))
-        for i in range(len(t)):
+        u, v = room(n, precision(0.0)), room(n, precision(0.0))
+        for i in range(n):
             t[i], u[i], v[i] = begun_bin_term(kind, x[i], y[i], a, b)
-        for i in range(len(t)):
+        for i in range(n):
             t[i] = ended_bin_term(kind, x[i], y[i], a, b, (t[i], u[i], v[i]))
     else:
-        for i in range(len(t)):
+        for i in range(n):
             t[i] = bin_term(kind, x[i], y[i], a, b)
 
 

@@ -17,7 +17,6 @@ from fastkl.kernels._piece import (
     fill_ahead,
     in_chunks,
     is_moderate,
-    items,
     job_of,
     layout_of,
     look_at,
@@ -213,16 +212,14 @@ def _fill_scaled(kind, zero, addresses, n, are_low, ahead):
 
 
 @inline
-def _fill_scaled_terms(how, addresses, first, n):
+def _fill_scaled_terms(how, addresses, offset, n):
     widest_vectors()
     kind, zero = how
-    t, x, y = (
-        items(addresses[0], first, n, zero),
-        items(addresses[1], first, n, zero),
-        items(addresses[2], first, n, zero),
-    )
-    a, b = items(addresses[3], first, n, zero), items(addresses[4], first, n, zero)
-    for i in range(len(t)):
+    precision = type(zero)
+    t = view(addresses[0] + offset, n, precision)
+    x, y = view(addresses[1] + offset, n, precision), view(addresses[2] + offset, n, precision)
+    a, b = view(addresses[3] + offset, n, precision), view(addresses[4] + offset, n, precision)
+    for i in range(n):
         t[i] = bin_term(kind, x[i], y[i], a[i], b[i])
 
 
