@@ -74,21 +74,10 @@ def compare(
             return finish(single)
     is_plain, given_answer = _is_plain(options), answer
     question, answer = _question(kind, options, answer or form.run, is_entropy=len(named) == 1)
-    if is_plain and answer is run and not is_usual_pair:
-        p, q = values[0], values[-1]
-        if options.out is None and question.pseudocount == 0.0 and are_single(p, q):
-            single = run_single(kind, p, q, question.normalize, question.factor)
-            if single is not None:
-                return finish(single)
-        elif options.axis == -1 and are_few(p, q, question):
-            few = run_few(p, q, question)
-            if few is not None:
-                return _deliver(finish(few), None, options.out, p.dtype)
-        elif options.axis == -1 and are_alike(p, q):
-            batch, precision = batch_of_alike(p, q), precision_of([p, q], None, question.fits_single)
-            flat, found_invalid = run(batch, question, precision, options.threads)
-            if not found_invalid or options.on_invalid == "nan":
-                return _deliver(batch.unmerged(finish(flat)), None, options.out, p.dtype)
+    if is_plain and not is_usual_pair:
+        result = _compare_plain(question, values[0], values[-1], options, finish, answer)
+        if result is not None:
+            return result
     if has_lazy([*values, options.weights]):
         from fastkl.lazy._rows import compare_lazily
 
@@ -119,6 +108,28 @@ def _are_usual(options: Options) -> bool:
 def _is_plain(options: Options) -> bool:
     o = options
     return o.weights is o.dtype is o.dim is None and o.keepdims is False and type(o.axis) is int and o.axis in (0, -1)
+
+
+def _compare_plain(
+    question: Question, p: Any, q: Any, options: Options, finish: Callable[[Any], Any], answer: Callable[..., Answers]
+) -> Any:
+    """The result for arrays that are computed as they lie; None for others, and where that can't tell."""
+    is_one_run = answer is run
+    if is_one_run and options.out is None and question.pseudocount == 0.0 and are_single(p, q):
+        single = run_single(question.kind, p, q, question.normalize, question.factor)
+        return None if single is None else finish(single)
+    if options.axis != -1:
+        return None
+    if is_one_run and are_few(p, q, question):
+        few = run_few(p, q, question)
+        return None if few is None else _deliver(finish(few), None, options.out, p.dtype)
+    if not are_alike(p, q):
+        return None
+    batch, precision = batch_of_alike(p, q), precision_of([p, q], None, question.fits_single)
+    flat, found_invalid = answer(batch, question, precision, options.threads)
+    if found_invalid and options.on_invalid == "raise":
+        return None
+    return _deliver(batch.unmerged(finish(flat)), None, options.out, p.dtype)
 
 
 def _question(

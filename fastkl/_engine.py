@@ -150,17 +150,21 @@ def run_few(p: npt.NDArray[Any], q: npt.NDArray[Any], question: Question) -> npt
 
     This is what `run` does, in a fifth of the time that it takes to get ready for any types and layouts.
     """
-    o, batch, bins = question, max(p.shape[:-1], q.shape[:-1], key=len), p.shape[-1]
+    o, batch, bins = question, (p if p.ndim > q.ndim else q).shape[:-1], p.shape[-1]
     rows, size = batch[0] if batch else 1, p.itemsize
-    out, todo = np.empty(rows), np.ones(rows, np.uint8)
-    p_step, q_step = (0 if array.ndim == 1 else size * bins for array in (p, q))
-    layouts = np.array(
-        [[p.ctypes.data, 0, size, 0, 0, p_step], [q.ctypes.data, 0, size, 0, 0, q_step], [0, 0, 0, 0, 0, 0]]
-    )
+    if rows == 1 and o.pseudocount == 0.0:
+        x, y = p.ravel(), q.ravel()
+        if are_single(x, y):
+            single = run_single(o.kind, x, y, o.normalize, o.factor)
+            return None if single is None else np.array(single).reshape(batch)
+    out, todo, layouts = np.empty(rows), np.empty(rows, np.uint8), np.zeros((3, 6), np.int64)
+    todo.fill(1)
+    for layout, array in zip(layouts, (p, q), strict=False):
+        layout[:] = array.ctypes.data, 0, size, 0, 0, 0 if array.ndim == 1 else size * bins
     kernel = kernels.tiles if bins <= kernels.TILE_BINS else kernels.rows
     where = (*layouts, np.array([rows]), bins, 0, rows, o.normalize, o.pseudocount, o.factor, out, todo)
     kernel(o.kind, p.dtype.type(0), *where)
-    return None if todo.any() else out.reshape(batch)
+    return None if np.count_nonzero(todo) else out.reshape(batch)
 
 
 def are_few(p: Any, q: Any, question: Question) -> bool:

@@ -152,13 +152,13 @@ def batch_of_alike(p: _Array, q: _Array) -> Batch:
 
 
 def are_alike(p: Any, q: Any) -> bool:
-    """True for two batches of one shape, double or single precision alike, whose bins lie side by side."""
+    """True for two batches of one shape, double or single precision alike, whose rows lie one after the other."""
     return (
         type(p) is np.ndarray
         and type(q) is np.ndarray
         and (p.dtype is q.dtype is _DOUBLE or p.dtype is q.dtype is _SINGLE)
         and p.shape == q.shape
-        and p.ndim > 1
+        and p.ndim > 0
         and p.size > 0
         and p.flags.c_contiguous
         and q.flags.c_contiguous

@@ -112,13 +112,15 @@ def test_repeated_calls_give_the_same_bits():
 @pytest.mark.parametrize("bins", [5, 256])
 def test_a_pair_is_taken_as_it_lies(bins):
     p, q = np.random.default_rng(bins).random((2, bins))
-    expected = fastkl.kl_divergence(np.array([p]), np.array([q]))[0]
+    expected = fastkl.kl_divergence(np.array([p, p]), np.array([q, q]))[0]
     fixed, written = p.copy(), np.broadcast_arrays(p, q)
     fixed.flags.writeable = False
     odd = np.frombuffer(b"x" + q.tobytes(), np.uint8)[1:].view(np.float64)  # at an odd address
     assert not odd.flags.aligned
     for x, y in ((p, q), (fixed, q), tuple(written), (p, odd), (np.array([q, p])[1], q)):
         assert fastkl.kl_divergence(x, y) == expected
+        np.testing.assert_array_equal(fastkl.kl_divergence(x[None], y), [expected], strict=True)
+        np.testing.assert_array_equal(fastkl.kl_divergence(x, y[None, None]), [[expected]], strict=True)
 
 
 @pytest.mark.parametrize("shape", [(5, 5000), (2, 300_000)])
