@@ -20,15 +20,29 @@ hypothesis.settings.load_profile("fastkl")
 PACKAGE = Path(fastkl.__file__).parent
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes run the tests, have one of them all that compile a function's kernels: half the work."""
-    for item in items:
-        if item.get_closest_marker("xdist_group"):
-            continue
-        callspec = getattr(item, "callspec", None)
-        name = callspec.params.get("name") if callspec else None
-        if isinstance(name, str) and name in FUNCTIONS:
-            item.add_marker(pytest.mark.xdist_group(name.rstrip("0123456789. ").removeprefix("cross_")))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where several processes run the tests, have one of them all that compile the same kernels: half the work."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByKernels(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _kernels_of(nodeid)
+
+    return ByKernels(config, log)
+
+
+def _kernels_of(nodeid: str) -> str:
+    # What tests share that compile the same; of others the name, which none shares.
+    path, _, test = nodeid.partition("::")
+    if path == "tests/test_jit.py":  # callers, which each process compiles anew
+        return path
+    name = next((value for value in test.partition("[")[2].rstrip("]").split("-") if value in FUNCTIONS), None)
+    if name is None:
+        return nodeid
+    if name.startswith(("alpha", "renyi")):
+        return "powers"
+    return name.removeprefix("cross_")
 
 
 @pytest.fixture

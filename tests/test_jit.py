@@ -14,8 +14,6 @@ from test_same_bits import batch
 import fastkl
 from fastkl import jit
 
-# Callers are compiled anew by each process that runs tests; what they call is on disk for the next.
-pytestmark = pytest.mark.xdist_group("callers")
 NAMES = ["kl_divergence", "cross_entropy", "js_divergence", "js_distance", "jeffreys_divergence"]
 
 
