@@ -141,7 +141,8 @@ def _fold(lanes, total):
     while left > count:
         left //= 2
         _add(lanes[:left], lanes[left : 2 * left])
-    total[:] = lanes[:count]
+    for r in range(count):
+        total[r] = lanes[r]
 
 
 @apart
