@@ -87,9 +87,11 @@ def check_flag(name: str, value: Any) -> bool:
 def check_axis(axis: Any) -> int:
     """``axis`` as an integer."""
     try:
-        return operator.index(axis)
+        if not isinstance(axis, bool | np.bool_):
+            return operator.index(axis)
     except TypeError:
-        raise TypeError(f"axis must be an integer, not {axis!r}") from None
+        pass
+    raise TypeError(f"axis must be an integer, not {axis!r}")
 
 
 def check_within(axis: int, ndim: int) -> None:

@@ -210,6 +210,7 @@ def test_what_is_no_array_of_real_numbers_raises(value, error):
         ({"axis": -3}, ValueError, "axis"),
         ({"axis": 0.5}, TypeError, "axis must be an integer"),
         ({"axis": -1.0}, TypeError, r"axis must be an integer, not -1\.0"),
+        ({"axis": True}, TypeError, "axis must be an integer, not True"),
         ({"dtype": int}, (TypeError, ValueError), "dtype"),
         ({"dtype": "c16"}, (TypeError, ValueError), "dtype"),
         ({"dtype": "f2"}, (TypeError, ValueError), "dtype"),
