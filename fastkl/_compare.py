@@ -113,7 +113,10 @@ def _is_plain(options: Options) -> bool:
 def _compare_plain(
     question: Question, p: Any, q: Any, options: Options, finish: Callable[[Any], Any], answer: Callable[..., Answers]
 ) -> Any:
-    """The result for arrays that are computed as they lie; None for others, and where that can't tell."""
+    """The result for arrays that are computed as they lie; None for others, and where that can't tell all.
+
+    The general way, which follows, has careful loops, and words for invalid rows.
+    """
     is_one_run = answer is run
     if is_one_run and options.out is None and question.pseudocount == 0.0 and are_single(p, q):
         single = run_single(question.kind, p, q, question.normalize, question.factor)

@@ -152,7 +152,7 @@ def run_few(p: npt.NDArray[Any], q: npt.NDArray[Any], question: Question) -> npt
     """
     o, batch, bins = question, (p if p.ndim > q.ndim else q).shape[:-1], p.shape[-1]
     rows, size = batch[0] if batch else 1, p.itemsize
-    if rows == 1 and o.pseudocount == 0.0:
+    if rows == 1 and o.pseudocount == 0.0:  # as a pair
         x, y = p.ravel(), q.ravel()
         if are_single(x, y):
             single = run_single(o.kind, x, y, o.normalize, o.factor)

@@ -18,10 +18,8 @@ There are no exceptions in here: the result is NaN where `fastkl` would raise, f
 infinite bin, for one with a total of zero where it is normalised, and for rows that differ in length.
 
 Nothing is compiled until the first call, or until a function that calls is compiled; that takes a few seconds and is
-kept on disk. Callers then compile in a tenth of a second: the functions of rows are called where they are, and not
-taken along. Callers may be cached too (``cache=True``); in a new process they load fastkl's machine code first. The
-terms of one bin are contained in their callers, and before Numba 0.63 the functions of rows: after an update of fastkl
-delete the caches of these, which Numba does not notice. ``fastmath=True`` at the caller does not reach what it calls.
+kept on disk. Callers may be cached too (``cache=True``): their machine code contains fastkl's, so after an update of
+fastkl delete their caches, which Numba does not notice. ``fastmath=True`` at the caller does not reach what it calls.
 But it lets the compiler assume that the caller's own arithmetic meets neither NaN nor infinity: what such a function
 does with an infinite or invalid result is open. ``fastmath={"reassoc", "nsz", "contract", "arcp", "afn"}`` is safe.
 """

@@ -23,6 +23,8 @@ PACKAGE = Path(fastkl.__file__).parent
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Where several processes run the tests, have one of them all that compile the same kernels: half the work."""
+    if config.getoption("dist") != "load":  # what `-n` does, unless the user wants another
+        return None
     from xdist.scheduler import LoadScopeScheduling
 
     class ByKernels(LoadScopeScheduling):

@@ -13,7 +13,6 @@ from test_same_bits import batch
 
 import fastkl
 from fastkl import jit
-from fastkl.kernels._link import can_link
 
 NAMES = ["kl_divergence", "cross_entropy", "js_divergence", "js_distance", "jeffreys_divergence"]
 
@@ -212,37 +211,6 @@ def test_a_cached_caller_is_not_compiled_again(run_python, tmp_path):
     assert run_python(script, env=env).split() == [value, "1", "0"]
     p, q = np.arange(1.0, 201), np.arange(201.0, 1, -1)
     assert float.fromhex(value) == fastkl.kl_divergence(p, q) + jit.kl_term(p[0], q[0])
-
-
-@pytest.mark.skipif(not can_link, reason="Numba before 0.63 can't")
-def test_callers_take_no_rows_along_and_load_them_in_a_new_process(run_python, tmp_path):
-    script = """
-        import numba, numpy as np
-        from fastkl import jit
-
-        @numba.njit(cache=True, parallel=True)
-        def caller(x):
-            out = np.empty(len(x))
-            for i in numba.prange(len(x)):
-                out[i] = jit.js_divergence(x[0], x[i], False)
-            return out
-
-        x = np.random.default_rng(0).random((20, 1500))
-        x[7, 3] = 1e-320
-        text = float(caller(x).sum()).hex()
-        if not sum(caller.stats.cache_hits.values()):
-            assert "fdiv" not in caller.inspect_llvm(caller.signatures[0])
-        print(text)
-    """
-    cache = tmp_path / "cache"
-    texts = [run_python(script, env={"NUMBA_CACHE_DIR": str(cache)})]
-    texts.append(run_python(script, env={"NUMBA_CACHE_DIR": str(cache)}))
-    for file in cache.glob("kernels_*/*"):  # the caller's own file is left, and nothing of what it calls
-        file.unlink()
-    texts.append(run_python(script, env={"NUMBA_CACHE_DIR": str(cache)}))
-    x = np.random.default_rng(0).random((20, 1500))
-    x[7, 3] = 1e-320
-    assert {float.fromhex(text) for text in texts} == {fastkl.js_divergence(x[0], x, normalize=False).sum()}
 
 
 def test_importing_compiles_nothing(run_python):

@@ -16,7 +16,6 @@
     _piece   one piece: read, check, total, sum its terms
        |
     _load    operands of any layout   _lanes  totals in a fixed order   _terms, _alpha  the divergences, one bin
-    _jit     how all is compiled      _link   called by name, not taken along   _memory  raw memory, code by address
     _convert, _stage, _transpose      _wide   numbers of any magnitude  _logratio, _exp  log(x / y), exp(x)
 """
 

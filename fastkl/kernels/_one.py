@@ -13,7 +13,6 @@ from numba.extending import overload
 
 from fastkl.kernels._careful import careful_pieces
 from fastkl.kernels._jit import apart, entry, inline
-from fastkl.kernels._link import linked
 from fastkl.kernels._load import ADDRESS, BIN_STEP, ROW_STEPS
 from fastkl.kernels._logratio import is_clear_sum, log_ratio
 from fastkl.kernels._memory import keep, unowned, view
@@ -34,8 +33,6 @@ from fastkl.kernels._wide import normal
 _FLOATS = (types.float64, types.float32)
 _FAR = 500
 _LOG2 = math.log(2.0)
-
-_careful_pieces, _join_pieces, _join_totals = linked(careful_pieces), linked(join_pieces), linked(join_totals)
 
 
 def one_row(kind: Any, p: Any, q: Any, normalize: Any) -> Any:
@@ -92,7 +89,7 @@ def _contiguous(x, dtype):
 
 def _double_row(kind, p, q, normalize):
     x, y = contiguous(p, np.float64), contiguous(q, np.float64)
-    value = linked_double_row(kind, unowned(x), unowned(y), normalize)
+    value = double_row(kind, unowned(x), unowned(y), normalize)
     keep(x)
     keep(y)
     return value
@@ -100,27 +97,10 @@ def _double_row(kind, p, q, normalize):
 
 def _single_row(kind, p, q, normalize):
     x, y = contiguous(p, np.float32), contiguous(q, np.float32)
-    value = linked_single_row(kind, unowned(x), unowned(y), normalize)
+    value = single_row(kind, unowned(x), unowned(y), normalize)
     keep(x)
     keep(y)
     return value
-
-
-@entry
-def pair(kind, x, y, normalize):
-    """The divergence of two contiguous rows in one precision, of one piece; NaN where the fast loops can't tell."""
-    terms = np.empty(len(x), x.dtype)
-    arrays = unowned(x), unowned(y), unowned(terms)
-    p_total, q_total, total, odd = _measure(kind, *arrays, normalize, OWN_TOTALS, 1.0, 1.0)
-    keep(terms)
-    if odd != 0 or (normalize and (p_total == 0.0 or q_total == 0.0)):
-        return np.nan
-    if normalize and len(x) == 1:
-        return 0.0  # a histogram of one bin is 1, whatever rounding makes of it
-    return np.float64(total) / np.float64(p_total) if normalize and is_in_units_of_p(kind) else np.float64(total)
-
-
-linked_pair = linked(pair)
 
 
 @entry
@@ -128,11 +108,11 @@ def double_row(kind, x, y, normalize):
     """The divergence of two contiguous rows of doubles."""
     if len(x) != len(y):
         return np.nan
-    value = linked_pair(kind, x, y, normalize) if len(x) <= PIECE else np.nan
-    return value if value == value else _row_of_pieces(kind, x, y, x, y, normalize)
-
-
-linked_double_row = linked(double_row)
+    if len(x) <= PIECE:
+        value, is_done = _short_row(kind, x, y, normalize)
+        if is_done:
+            return value
+    return _row_of_pieces(kind, x, y, x, y, normalize)
 
 
 @entry
@@ -140,12 +120,13 @@ def single_row(kind, x, y, normalize):
     """The divergence of two contiguous rows of single precision."""
     if len(x) != len(y):
         return np.nan
-    value = linked_pair(kind, x, y, normalize) if len(x) <= PIECE else np.nan
-    if value == value:
-        return value
+    if len(x) <= PIECE:
+        value, is_done = _short_row(kind, x, y, normalize)
+        if is_done:
+            return value
     u, v = x.astype(np.float64), y.astype(np.float64)
     if len(x) <= PIECE:
-        value = linked_double_row(kind, unowned(u), unowned(v), normalize)
+        value = double_row(kind, unowned(u), unowned(v), normalize)
     else:
         value = _row_of_pieces(kind, x, y, unowned(u), unowned(v), normalize)
     keep(u)
@@ -153,7 +134,25 @@ def single_row(kind, x, y, normalize):
     return value
 
 
-linked_single_row = linked(single_row)
+@entry
+def pair(kind, x, y, normalize):
+    """The divergence of two contiguous rows of doubles, of one piece; NaN where the fast loops can't tell."""
+    return _short_row(kind, x, y, normalize)[0]
+
+
+@inline
+def _short_row(kind, x, y, normalize):
+    """(divergence, whether the fast loops could tell) of rows of one piece."""
+    terms = np.empty(len(x), x.dtype)
+    arrays = unowned(x), unowned(y), unowned(terms)
+    p_total, q_total, total, odd = _measure(kind, *arrays, normalize, OWN_TOTALS, 1.0, 1.0)
+    keep(terms)
+    if odd != 0 or (normalize and (p_total == 0.0 or q_total == 0.0)):
+        return np.nan, False
+    if normalize and len(x) == 1:
+        return 0.0, True  # a histogram of one bin is 1, whatever rounding makes of it
+    value = np.float64(total) / np.float64(p_total) if normalize and is_in_units_of_p(kind) else np.float64(total)
+    return value, True
 
 
 @inline
@@ -176,35 +175,26 @@ def _row_of_pieces(kind, x, y, u, v, normalize):
     totals = np.int64(ONLY_TOTALS if is_read_twice else OWN_TOTALS)
     _fill(kind, x, y, u, v, normalize, totals, given, records)
     if is_read_twice:
-        _join_totals(records, given)
+        join_totals(records, given)
         _fill(kind, x, y, u, v, normalize, np.int64(GIVEN_TOTALS), given, records)
     out = np.empty(1)
-    _join_pieces(kind, normalize, 1.0, records, out)
+    join_pieces(kind, normalize, 1.0, records, out)
     return out[0]
 
 
 @inline
 def _fill(kind, x, y, u, v, normalize, totals, given, records):
-    for k in range(len(records[0])):
-        records[0, k, STATE] = TODO
+    records[:, :, STATE] = TODO
     if len(x) > PIECE:
         to = given.ctypes.data, records.ctypes.data
         _fill_fast(kind, x.dtype.type(0), (x.ctypes.data, y.ctypes.data), len(x), normalize, totals, to)
         if u.itemsize > x.itemsize:
             _fill_fast(kind, u.dtype.type(0), (u.ctypes.data, v.ctypes.data), len(x), normalize, totals, to)
-    if not _are_done(records[0]):
+    if (records[0, :, STATE] != DONE).any():
         p, q, no_weights, shape = _layout(u), _layout(v), np.zeros(ROW_STEPS + 1, np.int64), np.ones(1, np.int64)
         first, last, count = np.int64(0), np.int64(1), np.int64(len(records[0]))
         where = (len(x), first, last, first, count, normalize, 0.0, totals, given, records)
-        _careful_pieces(kind, p, q, no_weights, shape, *where)
-
-
-@inline
-def _are_done(records):
-    left = 0
-    for k in range(len(records)):
-        left += records[k, STATE] != DONE
-    return left == 0
+        careful_pieces(kind, p, q, no_weights, shape, *where)
 
 
 @inline

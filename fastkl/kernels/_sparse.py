@@ -9,7 +9,6 @@ other than equal parts, are spread out in full.
 import numpy as np
 
 from fastkl.kernels._jit import entry, inline
-from fastkl.kernels._link import linked
 from fastkl.kernels._load import load
 from fastkl.kernels._memory import call, keep, unowned, view
 from fastkl.kernels._one import one_row
@@ -19,8 +18,6 @@ from fastkl.kernels._wide import add_exactly, is_invalid
 # bytes from bin to bin, bytes from row to row, of a dense side in the values and of a sparse one in the pointers,
 # address of the indices, their size, address of the pointers, 1 for a dense side].
 VALUES, CONVERTER, STEP, ROW_STEP, INDICES, INDEX_SIZE, POINTERS, IS_DENSE = range(8)
-# What is known of the dense row that was read last: its address, how many bins are not empty, whether all are valid.
-ADDRESS, COUNT, IS_VALID = range(3)
 # Of a difference that is a smaller part of its operands the double-double sums of many bins keep too few digits.
 _LEAST_REST = 1e-9
 
@@ -33,55 +30,38 @@ def sparse_rows(kind, zero, p, q, bins, room, start, stop, normalize, pseudocoun
     either has and one more, or all where a side is dense or rows are spread out. Invalid rows give NaN.
     """
     x, y = np.empty(room, type(zero)), np.empty(room, type(zero))
-    values = np.empty(2 * room, type(zero))
+    values = np.empty((2, room), type(zero))
     dense = np.empty(bins if p[IS_DENSE] or q[IS_DENSE] else 0, type(zero))
-    totals, known = np.zeros(2), np.array([-1, 0, 0])
-    arrays = unowned(x), unowned(y), unowned(values), unowned(dense), unowned(totals), unowned(known)
+    known, total = np.int64(-1), (0.0, 0.0, np.int64(0), True)
     c = type(zero)(pseudocount)
     for row in range(start, stop):
         if todo[row - start]:
-            n = _linked_gather(unowned(p), unowned(q), bins, row, is_spread, c, arrays)
-            value = one_row(kind, unowned(x[:n]), unowned(y[:n]), normalize) if n >= 0 else np.nan
+            if p[IS_DENSE] or q[IS_DENSE]:
+                thick, thin = (p, q) if p[IS_DENSE] else (q, p)
+                address = thick[VALUES] + row * thick[ROW_STEP]
+                if address != known:
+                    known, total = address, _open(address, thick, unowned(dense))
+                part = _values(thin, row, unowned(values[0]))
+                is_valid = total[3] and not is_invalid(part)
+                a, b = (y, x) if p[IS_DENSE] else (x, y)
+                n = -1 if is_spread else _gather(unowned(dense), total, part, thin, row, unowned(a), unowned(b))
+                if n < 0 and is_valid:
+                    n = bins
+                    _spread(part, thin, row, c, unowned(a[:n]))
+                    for i in range(n):
+                        b[i] = dense[i] + c
+            else:
+                left, right = _values(p, row, unowned(values[0])), _values(q, row, unowned(values[1]))
+                is_valid = not (is_invalid(left) or is_invalid(right))
+                if is_spread:
+                    n = bins
+                    _spread(left, p, row, c, unowned(x[:n]))
+                    _spread(right, q, row, c, unowned(y[:n]))
+                else:
+                    n = _merge(left, p, right, q, row, bins, c, unowned(x), unowned(y))
+            value = one_row(kind, unowned(x[:n]), unowned(y[:n]), normalize) if is_valid else np.nan
             out[row - start] = factor * value
-    keep((x, y, values, dense, totals, known))
-
-
-@entry
-def gather(p, q, bins, row, is_spread, pseudocount, arrays):
-    """Write the bins that are needed of two rows, and return how many they are; -1 for invalid rows.
-
-    The arrays are: two to write to, room for values of both, a dense row and what is known of it: its total in two
-    parts; its address, the number of its bins that are not empty, and 1 if they are valid.
-    """
-    x, y, values, dense, totals, known = arrays
-    room = len(x)
-    if not (p[IS_DENSE] or q[IS_DENSE]):
-        left, right = _values(p, row, values[:room]), _values(q, row, values[room:])
-        if is_invalid(left) or is_invalid(right):
-            return -1
-        if not is_spread:
-            return _merge(left, p, right, q, row, bins, pseudocount, x, y)
-        _spread(left, p, row, pseudocount, x[:bins])
-        _spread(right, q, row, pseudocount, y[:bins])
-        return bins
-    thick, thin = (p, q) if p[IS_DENSE] else (q, p)
-    address = thick[VALUES] + row * thick[ROW_STEP]
-    if address != known[ADDRESS]:
-        _open(address, thick, dense, totals, known)
-    part = _values(thin, row, values)
-    if not known[IS_VALID] or is_invalid(part):
-        return -1
-    a, b = (y, x) if p[IS_DENSE] else (x, y)
-    n = -1 if is_spread else _gather(dense, totals, known[COUNT], part, thin, row, a, b)
-    if n < 0:
-        n = bins
-        _spread(part, thin, row, pseudocount, a[:n])
-        for i in range(n):
-            b[i] = dense[i] + pseudocount
-    return n
-
-
-_linked_gather = linked(gather)
+    keep((x, y, values, dense))
 
 
 @inline
@@ -103,33 +83,32 @@ def _index(side, i):
 
 
 @inline
-def _open(address, side, dense, totals, known):
-    """Read a dense row, and write what is to be known of it."""
+def _open(address, side, dense):
+    """Read a dense row: its total in two parts, the number of bins that are not empty, and whether all are valid."""
     call(side[CONVERTER], (address, side[STEP], len(dense), dense.ctypes.data))
     total, lost, count = 0.0, 0.0, np.int64(0)
     for i in range(len(dense)):
         total, lost = add_exactly(total, lost, np.float64(dense[i]))
         count += dense[i] != 0
-    totals[0], totals[1] = total, lost
-    known[ADDRESS], known[COUNT], known[IS_VALID] = address, count, not is_invalid(dense)
+    return total, lost, count, not is_invalid(dense)
 
 
 @inline
-def _gather(dense, totals, count, values, side, row, thin, thick):
+def _gather(dense, total, values, side, row, thin, thick):
     """The bins that the sparse row has, and one for all others: their number, or -1 if one can't hold the others."""
     first = _span(side, row)[0]
-    matched, lost, found = 0.0, 0.0, np.int64(0)
+    matched, lost, count = 0.0, 0.0, np.int64(0)
     for i in range(len(values)):
         at = dense[_index(side, first + i)]
         thin[i], thick[i] = values[i], at
         matched, lost = add_exactly(matched, lost, np.float64(at))
-        found += at != 0
+        count += at != 0
     n = len(values)
-    if found == count:
+    if count == total[2]:
         return n
-    rest = (totals[0] - matched) + (totals[1] - lost)
+    rest = (total[0] - matched) + (total[1] - lost)
     thin[n], thick[n] = 0, rest
-    return n + 1 if rest > _LEAST_REST * totals[0] and thick[n] < np.inf else -1
+    return n + 1 if rest > _LEAST_REST * total[0] and thick[n] < np.inf else -1
 
 
 @inline
