@@ -3,6 +3,7 @@
 import math
 import operator
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -84,13 +85,16 @@ def check_flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def is_whole(value: Any) -> bool:
+    """True for integers, Python's and NumPy's, but not for bools."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 def check_axis(axis: Any) -> int:
     """``axis`` as an integer."""
-    try:
-        if not isinstance(axis, bool | np.bool_):
+    if not isinstance(axis, bool):
+        with suppress(TypeError):
             return operator.index(axis)
-    except TypeError:
-        pass
     raise TypeError(f"axis must be an integer, not {axis!r}")
 
 
@@ -113,8 +117,7 @@ def check_out(out: Any, shape: tuple[int, ...]) -> None:
 
 def check_threads(threads: int | None) -> None:
     """Raise unless ``threads`` is None or a whole number of at least 1."""
-    is_number = isinstance(threads, int | np.integer) and not isinstance(threads, bool)
-    if threads is not None and not (is_number and threads >= 1):
+    if threads is not None and not (is_whole(threads) and threads >= 1):
         raise ValueError(f"threads must be None or a whole number >= 1, not {threads!r}")
 
 

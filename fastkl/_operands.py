@@ -152,7 +152,7 @@ def batch_of_alike(p: _Array, q: _Array) -> Batch:
 
 
 def are_alike(p: Any, q: Any) -> bool:
-    """True for two batches of one shape, double or single precision alike, whose rows lie one after the other."""
+    """True for two histograms or batches of one shape and precision, double or single, in C order."""
     return (
         type(p) is np.ndarray
         and type(q) is np.ndarray

@@ -159,7 +159,7 @@ def fit(
     pseudocount = _check.check_pseudocount(pseudocount)
     shown, refines = _check.check_flag("progress", progress), _check.check_flag("refine", refine)
     keeps_surface = _check.check_flag("surface", surface)
-    if not isinstance(minima, int | np.integer) or isinstance(minima, bool) or minima < 1:
+    if not _check.is_whole(minima) or minima < 1:
         raise ValueError(f"minima must be a whole number >= 1, not {minima!r}")
     divergence, alpha = _divergence_of(objective)
     workers = available_cpus() if threads is None else int(threads)

@@ -233,7 +233,7 @@ def nearest(
 
 def check_k(k: Any, count: int) -> None:
     """Raise unless ``k`` is a number of rows of y, which has so many."""
-    if not isinstance(k, int | np.integer) or isinstance(k, bool) or not 1 <= k <= count:
+    if not _check.is_whole(k) or not 1 <= k <= count:
         raise ValueError(f"k must be a whole number from 1 to the {count} rows of y, not {k!r}")
 
 
