@@ -74,7 +74,8 @@ for kill in range(21):
 print(status, kill, *reached)
 """
 
-# A process that ends at its n-th step to or on the disk, for every n; then another that goes on.
+# A process that ends at its n-th step to or on the disk, for every n; then another that goes on. What a first run
+# without resume=True has finished is refused like any result, what one with it has finished is known by its note.
 CRASHES = """
 import shutil
 
@@ -105,15 +106,16 @@ def attempt(n, **options):
             os._exit(1)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
-expected, count, target = None, 0, Path(sys.argv[1])
+expected, count, target, resume = None, 0, Path(sys.argv[1]), sys.argv[2] == "resume"
 while True:
-    status = attempt(count)
+    status = attempt(count, resume=resume)
     if count:
         assert status in (0, 9), status
         if status == 0:
             break
-        if not target.exists() or (_journal.folder_of(target) / "journal.json").exists():
+        if resume or not target.exists() or _journal.is_unfinished(target):
             assert attempt(0, resume=True) == 0, count
+            assert not _journal.folder_of(target).exists(), count
     files = {path.name: path.read_bytes() for path in Path(".").iterdir() if path.suffix != ".json" and path.is_file()}
     expected = expected or files
     assert files == expected, (count, sorted(files))
@@ -190,9 +192,10 @@ def test_twenty_kills_in_a_row_change_no_bit(suffix, files):
 
 
 @POSIX
+@pytest.mark.parametrize("first", ["begin", "resume"])
 @pytest.mark.parametrize("suffix", ["npy", "npz"])
-def test_a_process_that_ends_at_any_step_leaves_what_another_can_finish(suffix, files):
-    _, crashes = script(SLOWLY + CRASHES, f"out.{suffix}")
+def test_a_process_that_ends_at_any_step_leaves_what_another_can_finish(suffix, first, files):
+    _, crashes = script(SLOWLY + CRASHES, f"out.{suffix}", first)
     assert int(crashes) > 12
 
 

@@ -37,6 +37,11 @@ def folder_of(target: Path) -> Path:
     return target.with_name(f".{target.name}.fastkl")
 
 
+def is_unfinished(target: Path) -> bool:
+    """Whether there is something to resume; a run that is killed at its very end may leave an empty folder."""
+    return (folder_of(target) / "journal.json").exists()
+
+
 def report_of(target: Path) -> Path:
     """Where the invalid histograms of a run to a target are reported."""
     return target.with_name(f"{target.name}.invalid.csv")

@@ -15,7 +15,7 @@ from fastkl.batch._facts import check_stamps, facts_of, stamps_of
 from fastkl.batch._finish import check_absent, check_format, check_place, finish, npy_header, write_report
 from fastkl.batch._finished import finished_run, is_noted, leave_note, remove_note
 from fastkl.batch._job import Job
-from fastkl.batch._journal import Journal, folder_of, report_of
+from fastkl.batch._journal import Journal, folder_of, is_unfinished, report_of
 from fastkl.batch._layout import row_type
 from fastkl.batch._open import open_job
 from fastkl.batch._protocols import SourceError
@@ -144,7 +144,7 @@ def run(
     target = Path(out)
     beside = [options.get(name) for name in NAMES]
     report = report_of(target) if on_invalid == "report" else None
-    may_be_done = resume and not force and is_noted(target) and not folder_of(target).exists()
+    may_be_done = resume and not force and is_noted(target) and not is_unfinished(target)
     check_place(target, force, [p, q, *beside], report, may_be_done)
     found = stamps_of([p, q])
     with ExitStack() as files:
@@ -156,7 +156,11 @@ def run(
         about["invalid_out"] = None if report is None else str(report)
         if may_be_done:
             about |= {"seconds": 0.0, "bytes_read": 0, "gb_per_s": 0.0, "resumed_from": job.rows, "was_finished": True}
-            return Summary(**about, invalid_rows=finished_run(target, facts, report).invalid_rows)
+            invalid_rows = finished_run(target, facts, report).invalid_rows
+            if folder_of(target).exists():  # of a run that was killed when all was done but to remove it
+                with Journal(target, facts, job.rows, resume=True, force=False) as left:
+                    left.remove()
+            return Summary(**about, invalid_rows=invalid_rows)
         journal = files.enter_context(Journal(target, facts, job.rows, resume=resume, force=force))
         row_bytes = job.kind.need.row
         with Watch(f"fastkl {kind}", job.rows, journal.done, row_bytes, progress, on_progress) as watch:

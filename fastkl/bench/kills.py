@@ -10,6 +10,7 @@ import random
 import signal
 import sys
 import time
+import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,8 @@ def kill_and_resume(p: str, q: str, out: Path, kills: int, threads: int) -> Outc
         if not _kill_at(moments.uniform(0, seconds), p, q, out, options):
             continue
         found.killed += 1
-        if not out.exists() or _journal.folder_of(out).exists():
-            found.resumed += batch.run("kl", p, q, out, resume=True, **options).resumed_from is not None
+        summary = batch.run("kl", p, q, out, resume=True, **options)
+        found.resumed += summary.resumed_from is not None and not summary.was_finished
         found.identical += filecmp.cmp(whole, out, shallow=False)
     return found
 
@@ -54,8 +55,10 @@ def _kill_at(moment: float, p: str, q: str, out: Path, options: dict[str, Any]) 
     child = os.fork()
     if not child:
         try:
-            batch.run("kl", p, q, out, **options)
+            batch.run("kl", p, q, out, resume=True, **options)
             os._exit(0)
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(1)
     time.sleep(moment)
