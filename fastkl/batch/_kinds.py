@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from fastkl._check import why_no_histogram
 from fastkl.batch._plan import Need
 from fastkl.batch._protocols import Column, Source
 from fastkl.powers import alpha_divergence, renyi_divergence
@@ -49,8 +50,11 @@ class Kind(Protocol):
     def check_rest(self, tell: "Tell") -> None:
         """Tell of what is invalid in the files that are not streamed."""
 
-    def reason(self, side: str, row: _Array) -> str | None:
-        """Why one histogram is none, in the words of the function; None if it is one."""
+    def invalid(self, rows: _Array) -> npt.NDArray[np.bool_]:
+        """Which rows of a file are no histograms."""
+
+    def reason(self, row: _Array) -> str:
+        """Why a row is no histogram, in the words of the functions."""
 
 
 Tell = Callable[[str, Source, int, str], None]  # of an invalid histogram: argument, file, row, reason
@@ -82,21 +86,22 @@ class RowKind:
     def check_rest(self, tell: Tell) -> None:
         """Tell of the one histogram that is set against all others."""
         for side, histogram in self._single.items():
-            if reason := self.reason(side, histogram):
-                tell(side, self._sources[side], 0, reason)
+            if self.invalid(histogram[None])[0]:
+                tell(side, self._sources[side], 0, self.reason(histogram))
 
-    def reason(self, side: str, row: _Array) -> str | None:
-        """What the function says of a histogram compared with itself."""
-        return reason_of(self._function, row, row, **self._options)
+    def invalid(self, rows: _Array) -> npt.NDArray[np.bool_]:
+        """Which rows can't be compared with themselves."""
+        is_invalid: npt.NDArray[np.bool_] = np.isnan(self._call(rows, rows))
+        return is_invalid
+
+    def reason(self, row: _Array) -> str:
+        """Why a row is no histogram."""
+        return reason_of(row, self._options.get("weights") is not None)
 
     def _call(self, p: _Array, q: _Array) -> Any:
         return self._function(p, q, on_invalid="nan", **self._options)
 
 
-def reason_of(function: Callable[..., Any], *rows: _Array, **options: Any) -> str | None:
-    """What a function says is wrong with a row, without its name."""
-    try:
-        function(*rows, on_invalid="raise", **options)
-    except ValueError as error:
-        return str(error).partition(" ")[2]
-    return None
+def reason_of(row: _Array, is_weighted: bool = False) -> str:
+    """What the functions say of a row that is no histogram, without its name."""
+    return f"is not a histogram: {why_no_histogram(row, is_weighted)}"
