@@ -364,7 +364,8 @@ def test_head_of_a_case_keeps_rows_whole_or_at_least_their_totals(axis: int, ite
 
 
 def test_slow_contestants_sit_out_rounds_evenly() -> None:
-    slow, quick = Runner(lambda: None, 1, 0.05), Runner(lambda: None, 1, 0.004)
+    slow, quick = Runner(lambda: None, 1), Runner(lambda: None, 1)
+    slow.expected, quick.expected = 0.05, 0.004
     play([slow, quick], seconds=0.3, threads=1)
     assert len(quick.times) == 8
     assert list(slow.times) == [2, 5, 7]
@@ -372,10 +373,19 @@ def test_slow_contestants_sit_out_rounds_evenly() -> None:
 
 def test_contestants_take_turns() -> None:
     order: list[str] = []
-    runners = [Runner(lambda name=name: order.append(name), 1, 1.0) for name in "abc"]
+    runners = [Runner(lambda name=name: order.append(name), 1) for name in "abc"]
+    for runner in runners:
+        runner.number = 1
+    order.clear()
     play(runners, seconds=0, threads=1)
     assert order == list("abcbcacab")
     assert paired_ratio(runners[0], runners[0]) == (1, 1)
+
+
+def test_short_calls_are_repeated_however_long_the_first_takes() -> None:
+    delays = iter([0.003])
+    assert Runner(lambda: time.sleep(next(delays, 0.0)), 1).number > 8
+    assert Runner(lambda: time.sleep(0.005), 1).number == 1
 
 
 STORED_SUMS = {

@@ -14,7 +14,7 @@ from fastkl.bench.machine import Others
 from fastkl.bench.measure import Settings
 from fastkl.bench.pairs import PRODUCT
 from fastkl.bench.peers import FASTKL, FLOOR, Peer
-from fastkl.bench.rounds import play, runner_of
+from fastkl.bench.rounds import Runner, play
 from fastkl.bench.verdict import FEWEST_ROUNDS, Interval, Measurement, Pair, Verdict, slowdown, verdict
 
 _YARDSTICKS = (FLOOR.name, PRODUCT.name, GRID_PRODUCT.name)
@@ -75,7 +75,7 @@ def measure(job: Job, settings: Settings) -> Measurement:
     for peer in (yardstick, fastkl):
         call = peer.bind(case)
         call()  # compiles
-        runners.append(runner_of(call, case.items if job.unit == "bin" else 1))
+        runners.append(Runner(call, case.items if job.unit == "bin" else 1))
     longest = max(runner.expected for runner in runners)
     play(runners, max(settings.seconds, FEWEST_ROUNDS * (longest + _ROUND)), settings.threads)
     below, above = (runner.times for runner in runners)

@@ -16,7 +16,7 @@ from fastkl.bench.job import Job
 from fastkl.bench.machine import Others
 from fastkl.bench.peers import FASTKL, FLOOR, Unsuitable
 from fastkl.bench.report import duration
-from fastkl.bench.rounds import Runner, paired_ratio, play, runner_of
+from fastkl.bench.rounds import Runner, paired_ratio, play
 
 _LONG = 20  # seconds of a job that are worth a word
 
@@ -140,7 +140,7 @@ def _time(job: Job, settings: Settings, result: Result) -> Values:
             row.error = truths[case](answer)
             if row.error == math.inf:  # which JSON can't say
                 row.error, row.note = None, "not 0 or not finite where the divergence is, or the reverse"
-        runners[peer.name] = runner_of(call, case.items if job.unit == "bin" else 1)
+        runners[peer.name] = Runner(call, case.items if job.unit == "bin" else 1)
         if case.items < whole.items:
             row.note = " ".join([f"timed on {case.items:,} bins", row.note]).strip()
     play(list(runners.values()), settings.seconds, settings.threads)

@@ -3,7 +3,6 @@
 Ratios are taken within rounds, and their median is what counts; the best times are given beside it.
 """
 
-import math
 import statistics
 import time
 
@@ -14,35 +13,33 @@ from fastkl.bench.floor import CHUNK, products
 from fastkl.bench.peers import Call
 
 # Calls shorter than this are repeated until they take as long: a clock is worth a microsecond.
-_SHORTEST = 0.004
+_SHORTEST, _MOST_CALLS = 0.004, 1 << 17
 _FEWEST_ROUNDS = 3
 _QUIET = 0.012  # the CPU time of other threads is told in steps of up to 4 ms
 _AWAKE = 0.02
 
 
 class Runner:
-    """A contestant in the rounds: its calls timed, in ns per unit."""
+    """A contestant in the rounds, whose code is compiled: its calls timed, in ns per unit."""
 
-    def __init__(self, call: Call, units: int, expected: float) -> None:
-        self.call, self.times = call, dict[int, float]()
-        self.number = max(1, min(100_000, math.ceil(_SHORTEST / max(expected, 1e-8))))
-        self.units = units * self.number
-        self.expected = expected * self.number
+    def __init__(self, call: Call, units: int) -> None:
+        self.call, self.units, self.times = call, units, dict[int, float]()
+        # Doubled, not taken from one call: the first finds nothing in the caches, and takes that of twenty.
+        self.number = 1
+        while (seconds := self._seconds()) < _SHORTEST and self.number < _MOST_CALLS:
+            self.number *= 2
+        self.expected = seconds
 
     def run(self, turn: int) -> None:
         """Time ``number`` calls."""
+        self.times[turn] = self._seconds() / (self.number * self.units) * 1e9
+
+    def _seconds(self) -> float:
         calls = range(self.number)
         start = time.perf_counter()
         for _ in calls:
             self.call()
-        self.times[turn] = (time.perf_counter() - start) / self.units * 1e9
-
-
-def runner_of(call: Call, units: int) -> Runner:
-    """A contestant, whose code is compiled, once its time is known about."""
-    start = time.perf_counter()
-    call()
-    return Runner(call, units, time.perf_counter() - start)
+        return time.perf_counter() - start
 
 
 def play(runners: list[Runner], seconds: float, threads: int) -> None:

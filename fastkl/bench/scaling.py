@@ -19,7 +19,7 @@ from fastkl.bench.knees import Points, marks_of, notes_of
 from fastkl.bench.machine import free_memory
 from fastkl.bench.measure import Result, Row, Settings, Values, fill
 from fastkl.bench.peers import FASTKL, FLOOR
-from fastkl.bench.rounds import Runner, paired_ratio, play, runner_of
+from fastkl.bench.rounds import Runner, paired_ratio, play
 
 # Of a contestant's time, what each of its points gets: neighbours bear each other out.
 _SHARE = 1 / 3
@@ -90,7 +90,7 @@ def _runners(peers: Sequence[Peer], cases: dict[int, Case], result: Result) -> d
                 asked = peer.change(case)
                 call = peer.bind(asked)
                 call()  # compiles
-                runners[peer, value] = runner_of(call, asked.items)
+                runners[peer, value] = Runner(call, asked.items)
         except ImportError as absent:
             result.lines.append(Row(peer.name, f"not installed: {absent.name}"))
     return runners

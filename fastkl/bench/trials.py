@@ -12,7 +12,7 @@ import numpy as np
 from fastkl.bench.files import VolumeCase, run_over, stored
 from fastkl.bench.job import Job
 from fastkl.bench.measure import Result, Row, Settings, Values, fill, in_new_process
-from fastkl.bench.rounds import Runner, paired_ratio, play, runner_of
+from fastkl.bench.rounds import Runner, paired_ratio, play
 
 MEMORY = "512MiB"
 KILLS = 20
@@ -86,7 +86,7 @@ def workers(job: Job, settings: Settings, result: Result) -> Values:
             calls = {name: lambda client=client: client.compute(lazy).result(), f"spinning, {count}": _spins(client)}
             for who, call in calls.items():
                 call()  # loads the kernels
-                runners[who] = runner_of(call, case.items)
+                runners[who] = Runner(call, case.items)
         play(list(runners.values()), settings.seconds, settings.threads)
     for name in (ONE, TWO):
         row = Row(name)
