@@ -113,7 +113,7 @@ while True:
         assert status in (0, 9), status
         if status == 0:
             break
-        if resume or not target.exists() or _journal.is_unfinished(target):
+        if resume or not target.exists() or (_journal.folder_of(target) / "journal.json").exists():
             assert attempt(0, resume=True) == 0, count
             assert not _journal.folder_of(target).exists(), count
     files = {path.name: path.read_bytes() for path in Path(".").iterdir() if path.suffix != ".json" and path.is_file()}
@@ -331,7 +331,7 @@ def test_a_state_without_its_results_is_no_success(files, noted):
     unfinished()
     Path(".out.npy.fastkl/values.bin").unlink()
     Path("out.npy").write_bytes(b"old")
-    with pytest.raises(batch.Refused, match=r"state of the unfinished run to out\.npy is damaged: force=True begins"):
+    with pytest.raises(batch.Refused, match=r"state of the unfinished run to out\.npy is damaged: force=True without"):
         batch.run("kl", "p.npy", "q.npy", "out.npy", on_invalid="nan", resume=True, force=True)
     assert Path("out.npy").read_bytes() == b"old"
     batch.run("kl", "p.npy", "q.npy", "out.npy", on_invalid="nan", force=True)
@@ -367,10 +367,10 @@ def test_a_folder_that_is_no_store_is_not_replaced(files):
 def test_a_damaged_state_is_refused(files, noted):
     unfinished()
     Path(".out.npy.fastkl/values.bin").write_bytes(b"short")
-    with pytest.raises(batch.Refused, match="shorter than its journal says: force=True begins anew"):
+    with pytest.raises(batch.Refused, match="shorter than its journal says: force=True without resume=True begins"):
         batch.run("kl", "p.npy", "q.npy", "out.npy", on_invalid="nan", resume=True)
     Path(".out.npy.fastkl/journal.json").write_text('{"done": 4')
-    with pytest.raises(batch.Refused, match=r"is damaged .*: force=True begins anew"):
+    with pytest.raises(batch.Refused, match=r"is damaged .*: force=True without resume=True begins"):
         batch.run("kl", "p.npy", "q.npy", "out.npy", on_invalid="nan", resume=True)
     batch.run("kl", "p.npy", "q.npy", "out.npy", on_invalid="nan", force=True)
     assert sorted(os.listdir()) == ["out.npy", "p.npy", "q.npy"]

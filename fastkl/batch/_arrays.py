@@ -91,7 +91,16 @@ class ArrayIds:
 
     def __init__(self, values: Any) -> None:
         array = np.asarray(values)
-        self._values = array if array.dtype.kind in "iu" else array.astype(str).astype(object)
+        if array.ndim != 1:
+            raise ValueError(
+                f"ids is a {type(values).__name__} of {array.ndim} dimensions; it must be a list or an array of names,"
+                " one for each row"
+            )
+        if array.dtype.kind not in "iu":
+            named = [None if name is None else str(name) for name in array.tolist()]
+            array = np.empty(len(named), object)
+            array[:] = named
+        self._values = array
         self.dtype, self.count = self._values.dtype, len(self._values)
 
     @property

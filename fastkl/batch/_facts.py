@@ -20,12 +20,13 @@ from fastkl.batch.formats._checks import stamp
 from fastkl.fits import fit
 from fastkl.pairs import nearest, pairwise
 
+Identities = Mapping[str, Mapping[str, str | int]]  # what the files are, by their names as arguments
 FUNCTIONS: dict[str, Callable[..., Any]] = {**ROW_FUNCTIONS, "pairwise": pairwise, "nearest": nearest, "fit": fit}
 _NO_FACTS = ("threads",)  # on which no bit of the result depends
 _WORDS = {"mtime_ns": "time of change", "size": "size in bytes"}
 
 
-def facts_of(kind: str, job: Job, options: Mapping[str, Any]) -> dict[str, Any]:
+def facts_of(kind: str, job: Job, identities: Identities, options: Mapping[str, Any]) -> dict[str, Any]:
     """By the names that messages use; as JSON gives them back. An option that is the function's default is none.
 
     >>> _plain("weights", [1.0, 2.0])
@@ -39,7 +40,7 @@ def facts_of(kind: str, job: Job, options: Mapping[str, Any]) -> dict[str, Any]:
             facts[name] = plain
     if job.ids is not None:
         facts["ids"] = job.ids.digest if isinstance(job.ids, ArrayIds) else job.ids.name
-    for name, identity in job.identities().items():
+    for name, identity in identities.items():
         facts |= {f"the {_WORDS.get(key, key)} of {name}": value for key, value in identity.items()}
     same: dict[str, Any] = json.loads(json.dumps(facts))
     return same
@@ -51,7 +52,7 @@ def stamps_of(inputs: Sequence[Any]) -> dict[str, dict[str, str | int]]:
     return {str(path.absolute()): stamp(path) for path in paths if path.exists()}
 
 
-def check_stamps(before: dict[str, dict[str, str | int]], identities: Mapping[str, Mapping[str, str | int]]) -> None:
+def check_stamps(before: Identities, identities: Identities) -> None:
     """Raise where a file was changed while it was opened, which for text means read."""
     for identity in identities.values():
         first = before.get(str(identity.get("path")))

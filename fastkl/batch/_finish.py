@@ -4,17 +4,18 @@ An array in .npy has been written as that file from the beginning and takes its 
 pass over the results, so that they are the same however often the run was interrupted.
 """
 
+import contextlib
 import csv
-import errno
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fastkl.batch._errors import Refused
+from fastkl.batch._finished import is_noted, note_of
 from fastkl.batch._job import Job
 from fastkl.batch._journal import Journal, folder_of
 from fastkl.batch._kept import Kept
@@ -24,19 +25,29 @@ from fastkl.batch.formats import can_write, open_sink, split_name
 from fastkl.batch.formats._target import entry_to_disk, obstacle
 
 
-def check_place(target: Path, force: bool, inputs: Sequence[Any], report: Path | None, may_exist: bool) -> None:
-    """Raise where no result may be put or can be, before anything is read."""
+def check_place(target: Path, force: bool, inputs: Sequence[Any], report: Path | None, is_again: bool) -> None:
+    """Raise where no result may be put or can be, before anything is read; or of the same run, ``is_again``."""
     if not can_write(target):
         open_sink(target, {}, ())  # which says what can
     if said := obstacle(target, target.suffix.lower() == ".zarr"):
         raise Refused(said)
+    _check_free(target, [note_of(target), *([] if report is None else [report])])
     for place in (target, report):
         _check_no_input(place, inputs)
-    if may_exist or folder_of(target).exists():  # which says more
+
+    def is_known() -> bool:
+        return folder_of(target).exists() or (is_again and is_noted(target))  # which say more
+
+    if is_known():
         return
-    check_absent(target, force)
-    if report is not None:
-        check_absent(report, force)
+    try:
+        check_absent(target, force)
+        if report is not None:
+            check_absent(report, force)
+    except Refused:
+        if is_known():  # since this moment, by another run
+            return
+        raise
     _check_writable(target)
 
 
@@ -48,15 +59,33 @@ def _check_no_input(place: Path | None, inputs: Sequence[Any]) -> None:
                 raise Refused(f"{place} is an input; name another file for the result")
 
 
+def _check_free(target: Path, beside: Sequence[Path]) -> None:
+    """Raise where what a run writes beside its target can't have its name, before that is found by the last step."""
+    for path in beside:
+        try:
+            os.lstat(path)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise OSError(
+                error.errno, f"{target} can't be written with {path.name} beside it: {error.strerror}"
+            ) from None
+        if path.is_dir():
+            raise Refused(f"{path} is a folder, which is not replaced")
+    if folder_of(target).is_file():
+        raise Refused(f"{folder_of(target)} is a file, where a run keeps its state; move it")
+
+
 def _check_writable(target: Path) -> None:
     folder = folder_of(target)
     try:
         folder.mkdir()
-        folder.rmdir()
+    except FileExistsError:  # another run has begun, which is found out soon
+        return
     except OSError as error:
-        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):  # another run has begun, which is found out soon
-            return
         raise OSError(error.errno, f"{target} can't be written: {error.strerror}") from None
+    with contextlib.suppress(OSError):  # in which another run has begun
+        folder.rmdir()
 
 
 def check_absent(target: Path, force: bool, shown: Path | None = None) -> None:
@@ -94,8 +123,8 @@ def _open_sink(job: Job, journal: Journal) -> Sink:
         raise SinkError(str(error).replace(str(journal.result_path), str(journal.shown))) from None
 
 
-def finish(job: Job, journal: Journal, force: bool) -> None:
-    """Make the complete file, and give it its name."""
+def finish(job: Job, journal: Journal, force: bool, check: Callable[[], None]) -> None:
+    """Make the complete file, and give it its name if ``check`` finds nothing against it."""
     target = journal.target
     if journal.values_path.exists() or journal.result_path.exists():
         check_absent(target, force, journal.shown)
@@ -109,6 +138,9 @@ def finish(job: Job, journal: Journal, force: bool) -> None:
             journal.close_files()
             journal.values_path.unlink()
     if journal.result_path.exists():
+        check()
+        if _report_in(journal).exists():
+            os.replace(_report_in(journal), journal.report_path)
         if target.is_dir():  # in .zarr
             os.replace(target, journal.folder / "replaced")
         if force and job.on_invalid != "report":  # else it would tell of the result that is replaced
@@ -129,12 +161,14 @@ def _write(job: Job, journal: Journal, kept: Kept) -> None:
 
 
 def write_report(journal: Journal, kept: Kept) -> None:
-    """The invalid histograms and why, in a file beside the target, complete or absent."""
-    new = journal.folder / "invalid.csv"
-    with open(new, "w", encoding="utf-8", newline="") as file:
+    """The invalid histograms and why, in the file that `finish` puts beside the target."""
+    with open(_report_in(journal), "w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["row", "id", "side", "reason"])
         table.writerows(kept.told())
         file.flush()
         os.fsync(file.fileno())
-    os.replace(new, journal.report_path)
+
+
+def _report_in(journal: Journal) -> Path:
+    return journal.folder / "invalid.csv"

@@ -26,12 +26,12 @@ class Finished(NamedTuple):
 
 def is_noted(target: Path) -> bool:
     """Whether a run to a target has finished and left its note."""
-    return target.exists() and _note_of(target).exists()
+    return target.exists() and note_of(target).exists()
 
 
 def leave_note(journal: Journal) -> None:
     """Say of a result that has its name what it is."""
-    note, new = _note_of(journal.target), journal.folder / "finished.json"
+    note, new = note_of(journal.target), journal.folder / "finished.json"
     finished = Finished(journal.facts, stamp(journal.target), journal.rows, journal.invalid_rows)
     with open(new, "w", encoding="utf-8") as file:
         json.dump(finished._asdict(), file, indent=1)
@@ -43,16 +43,18 @@ def leave_note(journal: Journal) -> None:
 
 def remove_note(target: Path) -> None:
     """Of the result that is replaced."""
-    _note_of(target).unlink(missing_ok=True)
+    note_of(target).unlink(missing_ok=True)
 
 
 def finished_run(target: Path, facts: dict[str, Any], report: Path | None) -> Finished:
     """The run that left a note; Refused where it is another one, or its result is no longer what it was."""
     try:
-        found = Finished(**json.loads(_note_of(target).read_text("utf-8")))
+        found = Finished(**json.loads(note_of(target).read_text("utf-8")))
+    except FileNotFoundError:  # removed this moment, by a run that replaces its result
+        raise Refused(f"{target} exists; force=True replaces it") from None
     except (ValueError, TypeError):
         raise Refused(f"{target} exists, and the note of its run is damaged; force=True replaces it") from None
-    if found.stamp != stamp(target):
+    if {**found.stamp, "path": ""} != {**stamp(target), "path": ""}:  # however the path is written
         raise Refused(f"{target} exists and has been changed since its run finished; force=True replaces it")
     if differs := difference(found.facts, facts):
         raise Refused(f"{target} exists and is the result of another run: {differs}; force=True replaces it")
@@ -61,5 +63,6 @@ def finished_run(target: Path, facts: dict[str, Any], report: Path | None) -> Fi
     return found
 
 
-def _note_of(target: Path) -> Path:
+def note_of(target: Path) -> Path:
+    """Where a finished run leaves its note."""
     return target.with_name(f".{target.name}.fastkl.json")

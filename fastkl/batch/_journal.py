@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from fastkl.batch._errors import Refused
+from fastkl.batch._errors import BEGIN_ANEW, Refused
 from fastkl.batch._facts import difference
 from fastkl.batch._job import Block, Invalid
 from fastkl.batch._kept import Kept
@@ -30,16 +30,12 @@ from fastkl.batch._lock import Lock
 from fastkl.batch.formats._target import entry_to_disk
 
 SECONDS_BETWEEN = 1.0
+_STATE = {"facts", "rows", "done", "invalid_rows", "told"}
 
 
 def folder_of(target: Path) -> Path:
     """Where the state of a run to a target is kept."""
     return target.with_name(f".{target.name}.fastkl")
-
-
-def is_unfinished(target: Path) -> bool:
-    """Whether there is something to resume; a run that is killed at its very end may leave an empty folder."""
-    return (folder_of(target) / "journal.json").exists()
 
 
 def report_of(target: Path) -> Path:
@@ -91,15 +87,18 @@ class Journal:
         """Raise unless what the journal tells of is there: results, the complete file, or, in the end, the target."""
         is_named = done == self.rows and (self.result_path.exists() or self.target.exists())
         if not (self.values_path.exists() or is_named):
-            raise Refused(f"the state of the unfinished run to {self.shown} is damaged: force=True begins anew")
+            raise Refused(f"the state of the unfinished run to {self.shown} is damaged: {BEGIN_ANEW}")
 
     def _stored(self) -> dict[str, Any] | None:
+        journal = self.folder / "journal.json"
         try:
-            state: dict[str, Any] = json.loads((self.folder / "journal.json").read_text("utf-8"))
+            state: dict[str, Any] = json.loads(journal.read_text("utf-8"))
+            if state.keys() != _STATE:
+                raise ValueError("it is no journal")
         except FileNotFoundError:
             return None
-        except ValueError as error:
-            raise Refused(f"{self.folder / 'journal.json'} is damaged ({error}): force=True begins anew") from None
+        except (ValueError, AttributeError) as error:
+            raise Refused(f"{journal} is damaged ({error}): {BEGIN_ANEW}") from None
         return state
 
     @property
@@ -153,8 +152,8 @@ class Journal:
         self._written = time.monotonic()
 
     def _write(self, done: int) -> None:
-        state = {"facts": self.facts, "rows": self.rows, "done": done}
-        state |= {"invalid_rows": self.invalid_rows, "told": self._told_bytes}
+        counts = {"done": done, "invalid_rows": self.invalid_rows, "told": self._told_bytes}
+        state = {"facts": self.facts, "rows": self.rows, **counts}
         new = self.folder / "journal.new"
         with open(new, "w", encoding="utf-8") as file:
             json.dump(state, file, indent=1)

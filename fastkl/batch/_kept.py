@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
-from fastkl.batch._errors import Refused
+from fastkl.batch._errors import BEGIN_ANEW, Refused, is_full
 from fastkl.batch._job import Invalid
 from fastkl.batch._plan import in_words
 
@@ -24,11 +24,13 @@ class Kept:
         """Make them, with ``header`` before the results, or go on after what is ``done`` and ``told``."""
         self._header, self._rows = header, rows
         self._files: list[BinaryIO] = []
-        values, end = folder / "values.bin", len(header) + done * row_bytes
-        if done and values.stat().st_size < end:
-            raise Refused(f"{values} is shorter than its journal says: force=True begins anew")
+        end = len(header) + done * row_bytes
+        least = {folder / "values.bin": end, folder / "invalid.jsonl": told}
+        for path, size in least.items() if done else ():
+            if not path.exists() or path.stat().st_size < size:
+                raise Refused(f"{path} is shorter than its journal says: {BEGIN_ANEW}")
         try:
-            for path in (values, folder / "invalid.jsonl"):
+            for path in least:
                 self._files.append(cast(BinaryIO, open(path, "r+b" if done else "w+b")))  # noqa: SIM115
             self._values, self._told = self._files
             if not done:
@@ -48,8 +50,9 @@ class Kept:
             try:
                 os.posix_fallocate(self._values.fileno(), 0, size)
             except OSError as error:
-                text = f"no room for a result of {in_words(size)}: {error.strerror}"
-                raise OSError(error.errno, text) from None
+                if is_full(error):  # and no file system that can't tell
+                    text = f"no room for a result of {in_words(size)}: {error.strerror}"
+                    raise OSError(error.errno, text) from None
 
     def add(self, values: dict[str, npt.NDArray[Any]]) -> None:
         """Append the results of some rows."""

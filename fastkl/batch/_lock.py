@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from fastkl.batch._errors import Refused
 
+_TRIES = 1000
 _TAKEN = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
 
 
@@ -15,8 +16,7 @@ class Lock:
     """Holds a folder, which it makes, until it is closed."""
 
     def __init__(self, folder: Path, target: Path) -> None:
-        folder.mkdir(exist_ok=True)
-        self._file: BinaryIO = open(folder / "lock", "ab")  # noqa: SIM115 - held until closed
+        self._file = _opened(folder, target)
         try:
             is_held = _take(self._file) and self._is_there(folder / "lock")
         except OSError as error:
@@ -43,6 +43,18 @@ class Lock:
     def close(self) -> None:
         """Let the next run begin."""
         self._file.close()
+
+
+def _opened(folder: Path, target: Path) -> BinaryIO:
+    """The file in the folder, both of which a run that ends may remove between our steps."""
+    for _ in range(_TRIES):
+        try:
+            folder.mkdir(exist_ok=True)
+            return open(folder / "lock", "ab")
+        except (FileExistsError, FileNotFoundError):
+            if not folder.parent.is_dir() or folder.is_file():
+                raise
+    raise Refused(f"other runs to {target} begin and end; call again when they are done")
 
 
 def _take(file: BinaryIO) -> bool:

@@ -40,6 +40,12 @@ class Summary:
     resumed_from: int | None = None
     was_finished: bool = False  # before this call, which did nothing
 
+    @classmethod
+    def of_finished(cls, about: dict[str, Any], invalid_rows: int) -> "Summary":
+        """That of a run that was finished before."""
+        nothing: dict[str, Any] = {"seconds": 0.0, "bytes_read": 0, "gb_per_s": 0.0, "was_finished": True}
+        return cls(**about, **nothing, invalid_rows=invalid_rows, resumed_from=about["rows"])
+
     def as_dict(self) -> dict[str, Any]:
         """The fields as plain numbers and strings, for JSON."""
         return asdict(self)
@@ -66,8 +72,9 @@ class Watch:
     ) -> None:
         self._label, self._rows, self._first, self._row_bytes = label, rows, done, row_bytes
         self._on_progress, self.started = on_progress, time.monotonic()
-        is_terminal = sys.stderr.isatty()
-        self._bar = Progress(label, rows, shown and is_terminal)
+        shown = shown and sys.stderr is not None  # as it is in a daemon
+        is_terminal = shown and sys.stderr.isatty()
+        self._bar = Progress(label, rows, is_terminal)
         self._bar.advance(done)
         self._writes_lines, self._last_line = shown and not is_terminal, self.started
 

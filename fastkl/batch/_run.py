@@ -1,7 +1,6 @@
 """The loop of a run: blocks of rows are computed and noted until all are there, then the file gets its name."""
 
 import contextlib
-import errno
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -10,18 +9,16 @@ from typing import Any, Literal, NoReturn
 
 from fastkl._check import check_flag
 from fastkl.batch._beside import NAMES
-from fastkl.batch._errors import Interrupted, InvalidHistogram
-from fastkl.batch._facts import check_stamps, facts_of, stamps_of
+from fastkl.batch._errors import Interrupted, InvalidHistogram, is_full
+from fastkl.batch._facts import Identities, check_stamps, facts_of, stamps_of
 from fastkl.batch._finish import check_absent, check_format, check_place, finish, npy_header, write_report
 from fastkl.batch._finished import finished_run, is_noted, leave_note, remove_note
 from fastkl.batch._job import Job
-from fastkl.batch._journal import Journal, folder_of, is_unfinished, report_of
+from fastkl.batch._journal import Journal, folder_of, report_of
 from fastkl.batch._layout import row_type
 from fastkl.batch._open import open_job
 from fastkl.batch._protocols import SourceError
 from fastkl.batch._report import Progressed, Summary, Watch
-
-_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
 class _Changed(SourceError):
@@ -144,33 +141,35 @@ def run(
     target = Path(out)
     beside = [options.get(name) for name in NAMES]
     report = report_of(target) if on_invalid == "report" else None
-    may_be_done = resume and not force and is_noted(target) and not is_unfinished(target)
-    check_place(target, force, [p, q, *beside], report, may_be_done)
+    is_again = resume and not force
+    check_place(target, force, [p, q, *beside], report, is_again)
     found = stamps_of([p, q])
     with ExitStack() as files:
         opening: dict[str, Any] = {"memory": memory, "on_invalid": on_invalid, "ids": ids}
         opening |= {"header": header, "show_progress": progress}
         job = open_job(kind, p, q, files, options={**options, "threads": threads}, **opening)
-        facts = facts_of(kind, job, {**job.options, "on_invalid": on_invalid})
+        identities = job.identities()
+        check_stamps(found, identities)
+        facts = facts_of(kind, job, identities, {**job.options, "on_invalid": on_invalid})
         about: dict[str, Any] = {"kind": kind, "rows": job.rows, "out": str(target)}
         about["invalid_out"] = None if report is None else str(report)
-        if may_be_done:
-            about |= {"seconds": 0.0, "bytes_read": 0, "gb_per_s": 0.0, "resumed_from": job.rows, "was_finished": True}
-            invalid_rows = finished_run(target, facts, report).invalid_rows
-            if folder_of(target).exists():  # of a run that was killed when all was done but to remove it
-                with Journal(target, facts, job.rows, resume=True, force=False) as left:
-                    left.remove()
-            return Summary(**about, invalid_rows=invalid_rows)
+        if is_again and is_noted(target) and not folder_of(target).exists():
+            return Summary.of_finished(about, finished_run(target, facts, report).invalid_rows)
         journal = files.enter_context(Journal(target, facts, job.rows, resume=resume, force=force))
-        row_bytes = job.kind.need.row
-        with Watch(f"fastkl {kind}", job.rows, journal.done, row_bytes, progress, on_progress) as watch:
+        if is_again and not journal.done and is_noted(target):
+            # Finished by another process meanwhile, or by one that was killed before it had removed its state.
             try:
-                check_stamps(found, job.identities())
-                _complete(job, journal, force, watch)
+                return Summary.of_finished(about, finished_run(target, facts, report).invalid_rows)
+            finally:
+                journal.remove()
+        row_bytes = job.kind.need.row
+        try:
+            with Watch(f"fastkl {kind}", job.rows, journal.done, row_bytes, progress, on_progress) as watch:
+                _complete(job, journal, force, watch, identities)
                 leave_note(journal) if resume else remove_note(journal.target)
                 journal.remove()
-            except BaseException as error:
-                _stop(journal, error)
+        except BaseException as error:
+            _stop(journal, error)
         seconds, read = watch.seconds, (job.rows - journal.resumed_from) * row_bytes
         return Summary(
             **about,
@@ -182,41 +181,48 @@ def run(
         )
 
 
-def _complete(job: Job, journal: Journal, force: bool, watch: Watch) -> None:
-    """Compute what is not done, and make the file."""
+def _complete(job: Job, journal: Journal, force: bool, watch: Watch, identities: Identities) -> None:
+    """Compute what is not done, and make the file, of files that stay what they were."""
     if journal.has_values:
         check_absent(journal.target, force, journal.shown)
+        if job.on_invalid == "report" and not journal.done:  # later it may be this run's own
+            check_absent(journal.report_path, force)
         check_format(job, journal)
         kept = journal.open_kept(npy_header(job, journal.target), row_type(job.kind.columns).itemsize)
         _compute(job, journal, watch)
+        _check_unchanged(job, identities)
         if job.on_invalid == "report":
             write_report(journal, kept)
-    finish(job, journal, force)
+    # Once more: ids are read while the file is made.
+    finish(job, journal, force, lambda: _check_unchanged(job, identities))
 
 
 def _compute(job: Job, journal: Journal, watch: Watch) -> None:
-    before = job.identities()
     if not journal.done:
         job.check_rest(journal.tell if job.on_invalid == "report" else None)
     for block in job.blocks(journal.done):
         journal.add(block, job.id_of)
         watch.tell(block.stop, block.stop - block.start)
+
+
+def _check_unchanged(job: Job, identities: Identities) -> None:
     for name, identity in job.identities().items():
-        if identity != before[name]:
+        if identity != identities[name]:
             raise _Changed(f"{job.sources[name].name} was changed while it was read; nothing is kept")
 
 
 def _stop(journal: Journal, error: BaseException) -> NoReturn:
     """Keep what is done if it is worth that, and say so in the error."""
     if journal.recorded == 0 or isinstance(error, _Changed):
-        journal.remove()
+        with contextlib.suppress(OSError):  # of a folder that somebody has removed
+            journal.remove()
         raise error
     with contextlib.suppress(OSError):  # of a disk that is full, too: what was recorded before is there
         journal.record()
     kept = f"{journal.recorded:,} of {journal.rows:,} rows are done and kept: resume=True continues"
     if isinstance(error, KeyboardInterrupt):
         raise Interrupted(f"interrupted; {kept}") from None
-    if isinstance(error, OSError) and error.errno in _FULL:
+    if isinstance(error, OSError) and is_full(error):
         raise OSError(error.errno, f"no room for {journal.shown}: {error.strerror}; {kept}") from error
     if isinstance(error, InvalidHistogram | SourceError):
         raise type(error)(f"{error}; {kept}") from error

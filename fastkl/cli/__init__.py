@@ -42,6 +42,8 @@ exit status: 0 success, 1 data or a computation that failed, 2 a wrong call, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (default: that of this process) and return the exit status."""
+    if sys.stderr is None:  # as it is in a daemon
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - as long as the process
     try:
         status = _run(sys.argv[1:] if argv is None else list(argv))
         sys.stdout.flush()

@@ -5,6 +5,7 @@ import secrets
 import shutil
 from pathlib import Path
 
+from fastkl.batch._errors import is_full
 from fastkl.batch._protocols import SinkError
 
 
@@ -18,6 +19,8 @@ class Target:
         try:
             self.partial.mkdir() if is_folder else self.partial.touch(exist_ok=False)
         except OSError as error:  # which names a file that nobody has heard of
+            if is_full(error):
+                raise OSError(error.errno, error.strerror) from None
             raise SinkError(f"{path} can't be written: {error.strerror}") from None
 
     def finish(self) -> None:
@@ -36,7 +39,7 @@ class Target:
     def abandon(self) -> None:
         """Remove what was made; does nothing once finished."""
         if self.partial.is_dir():
-            shutil.rmtree(self.partial)
+            shutil.rmtree(self.partial, ignore_errors=True)  # another thread of zarr may write to it yet
         else:
             self.partial.unlink(missing_ok=True)
 

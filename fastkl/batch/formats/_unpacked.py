@@ -4,7 +4,6 @@ A chunk, or a column of a row group, comes out as a whole. The rows that such pi
 a file bin after bin, of which any rows can be read. One band is there at a time, as rows are read in order.
 """
 
-import errno
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,12 +12,12 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
+from fastkl.batch._errors import is_full
 from fastkl.batch._plan import in_words
 from fastkl.batch._protocols import SourceError
 from fastkl.batch.formats._across import SPAN, fill_across
 from fastkl.batch.formats._mapped import NumberFile
 
-_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 WORKING = SPAN  # bytes that reading such a file takes
 
 
@@ -77,7 +76,7 @@ class Unpacked:
                 self._put(band, piece)
             self._file.flush()
         except OSError as error:
-            if error.errno not in _FULL:
+            if not is_full(error):
                 raise
             size = (band.stop - band.start) * self._bins * self._dtype.itemsize
             raise SourceError(
