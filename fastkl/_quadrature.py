@@ -21,6 +21,8 @@ _WIDE = 8.0  # an interval that is so many times further from a peak or an end a
 _MOST_BISECTIONS = 60
 _LEAST = 1e-20  # absolute error
 _SAME = 1e-12
+_MOST_MISSED = 0.1
+_THERE = 4.0  # what is missed of p may have so many times the logarithm of p / q that is seen beside it
 
 
 def term(log_p: Any, log_q: Any) -> _Array:
@@ -51,8 +53,9 @@ def integral(p: Continuous, q: Continuous, rtol: float) -> tuple[float, float]:
         return term(p.log_density(x) + log_weight, q.log_density(x) + log_weight)
 
     value, error = _integrate(integrand, _cuts(p, q), _anchors(p, q), rtol)
-    if p.mass_outside is not None and math.isfinite(value):
-        error += _mass_missed(p, q)
+    missed = 0.0
+    if p.mass_outside is not None and math.isfinite(value) and (missed := _mass_missed(p, q)):
+        error += missed * _THERE * max(1.0, _log_ratio_where_missed(p, q)) if missed < _MOST_MISSED else math.inf
     if value == math.inf and not q.may_have_gaps and q.reach[0] <= a and b <= q.reach[1]:
         raise ArithmeticError(
             "SciPy's log density of q is -inf inside the support of q, where p has mass; if that is true, pass the"
@@ -70,7 +73,12 @@ def integral(p: Continuous, q: Continuous, rtol: float) -> tuple[float, float]:
                 value, error = value + more, error + doubt
     if math.isfinite(value) and error > max(10 * rtol * value, 1e-15):
         reached = f"{value:g}, with an error of {error:.1g}"
-        raise ArithmeticError(f"the integral does not converge: {reached}; pass points, or a larger rtol")
+        if missed:
+            reached += (
+                f", as {missed:.1g} of p lies nearer to an end of its support, or further out, than doubles can tell"
+            )
+        points = "points, or " if p.mass_outside is None or q.mass_outside is None else ""
+        raise ArithmeticError(f"the integral does not converge: {reached}; pass {points}a larger rtol")
     return value, error
 
 
@@ -106,6 +114,17 @@ def _mass_missed(p: Continuous, q: Continuous) -> float:
     """The mass of p beyond the resolution of doubles, near to an end where the density grows without bounds."""
     mass, _ = _integrate(_mass(p), _cuts(p, q), _anchors(p, q), _SAME)
     return abs(mass - 1.0) if abs(mass - 1.0) > 10.0 * _SAME else 0.0
+
+
+def _log_ratio_where_missed(p: Continuous, q: Continuous) -> float:
+    """That of p to q next to the end of where p is looked at, beyond which there is more of p."""
+    low, high = p.limits
+    x = np.array([np.nextafter(low, high), np.nextafter(high, low)])
+    beyond = np.where(np.isfinite(p.support), abs(x - p.support), abs(x))  # for a power of the distance, but a factor
+    with np.errstate(all="ignore"):
+        log_p = p.log_density(x)
+        ratios = abs(log_p - q.log_density(x))
+        return float(ratios[np.argmax(log_p + np.log(beyond))])
 
 
 def _mass(density: Continuous) -> _Integrand:

@@ -68,8 +68,8 @@ def continuous_kl_divergence(
         A callable that returns another shape than that of its points, a density that does not integrate to 1 over the
         support, parameters out of their range.
     ArithmeticError
-        An integral or sum that does not converge to ``rtol`` (within 4,194,304 terms), or whose densities or masses
-        underflow in SciPy, or have not the digits for it.
+        An integral or sum whose estimated error stays above ten times ``rtol`` (within 4,194,304 terms), or whose
+        densities or masses underflow in SciPy, have not the digits for it, or lie where doubles have no points.
 
     References
     ----------
