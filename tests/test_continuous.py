@@ -292,14 +292,13 @@ def test_log_densities_of_our_own_are_those_of_scipy(frozen):
     np.testing.assert_allclose(own(x), frozen.logpdf(x), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("c", [0.3, 1.5, 2.0])
-@pytest.mark.parametrize("a", [0.001, 0.005, 0.01, 0.02, 0.03, 0.05, 0.3])
+@pytest.mark.parametrize(("a", "c"), [(0.001, 0.3), (0.005, 0.3), (0.01, 1.5), (0.02, 0.3), (0.05, 1.5)])
 def test_the_error_counts_what_lies_where_there_are_no_doubles(a, c):
     # Of a gamma distribution with the shape a (5e-324)^a lies below the least double.
     log_x, power = mpmath.psi(0, a), mpmath.gamma(a + c) / mpmath.gamma(a)
     exact = (a - 1) * log_x - a - mpmath.loggamma(a) - (mpmath.log(c) + (c - 1) * log_x - power)
     values = []
-    for rtol in (1e-10, 1e-6, 1e-4, 1e-3, 1e-2, 0.1, 0.5):
+    for rtol in (1e-10, 1e-4, 1e-2, 0.5):
         try:
             value, error = continuous_kl_divergence(st.gamma(a), st.weibull_min(c), rtol=rtol, return_error=True)
         except ArithmeticError as refused:
@@ -309,7 +308,7 @@ def test_the_error_counts_what_lies_where_there_are_no_doubles(a, c):
         assert error <= 10 * rtol * value
         values.append(value)
     assert (len(values) > 0) == (a > 0.001)
-    assert len(values) == 7 or a < 0.05
+    assert len(values) == 4 or a < 0.05
 
 
 def test_far_out_nothing_underflows():
