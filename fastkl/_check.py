@@ -15,6 +15,7 @@ from fastkl.kernels import LARGEST_LOGIT
 _Array = npt.NDArray[Any]
 _LEAST_FRACTION = 1e-30
 _BLOCK = 1 << 20  # bins looked at together
+_MAY_HAVE_MASKS = (np.ma.MaskedArray, list, tuple)
 
 
 def check_option(name: str, value: Any, accepted: tuple[str, ...]) -> None:
@@ -35,7 +36,7 @@ def check_base(base: float | None) -> float:
 
 def check_pseudocount(pseudocount: float) -> float:
     """``pseudocount`` as a float."""
-    if not (_is_finite(pseudocount) and pseudocount >= 0):
+    if isinstance(pseudocount, bool | np.bool_) or not (_is_finite(pseudocount) and pseudocount >= 0):
         raise ValueError(f"pseudocount must be a finite number >= 0, not {pseudocount!r}")
     return float(pseudocount)
 
@@ -120,6 +121,16 @@ def check_threads(threads: int | None) -> None:
     """Raise unless ``threads`` is None or a whole number of at least 1."""
     if threads is not None and not (is_whole(threads) and threads >= 1):
         raise ValueError(f"threads must be None or a whole number >= 1, not {threads!r}")
+
+
+def check_no_mask(value: Any, name: str, hint: str = "") -> None:
+    """Raise for a masked array, and for a list that has one in it, whose mask NumPy would drop."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array{hint}")
+    if isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            if isinstance(item, _MAY_HAVE_MASKS):
+                check_no_mask(item, f"{name}[{i}]", hint)
 
 
 def check_weights(weights: _Array) -> None:

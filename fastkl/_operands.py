@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastkl._check import check_within
+from fastkl._check import check_no_mask, check_within
 from fastkl.kernels import TILE_BINS, converter, stager
 
 _Array = npt.NDArray[Any]
@@ -17,8 +17,7 @@ _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 
 def as_array(value: Any, name: str) -> _Array:
     """``value`` as an array of real numbers, not copied if it is one."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array; pass an array, with `.filled(0)` if masked bins are empty ones")
+    check_no_mask(value, name, "; pass an array, with `.filled(0)` if masked bins are empty ones")
     try:
         array = np.asarray(value)
     except ValueError as error:  # rows of several lengths, say
@@ -134,9 +133,10 @@ def batch_of(names: list[str], arrays: list[_Array]) -> Batch:
         return Batch(arrays, (), [], [(0,)] * len(arrays), (1,), bins)
     try:
         shape = np.broadcast_shapes(*(array.shape[:-1] for array in arrays))
-    except ValueError:
+    except (ValueError, RuntimeError) as error:
         shapes = ", ".join(f"{name} {array.shape[:-1]}" for name, array in zip(names, arrays, strict=False))
-        raise ValueError(f"batch shapes can't be broadcast: {shapes}") from None
+        most = " by NumPy beyond 32 dimensions" if isinstance(error, RuntimeError) else ""
+        raise ValueError(f"batch shapes can't be broadcast{most}: {shapes}") from None
     steps = [_broadcast_steps(array, shape) for array in arrays]
     order = sorted(range(len(shape)), key=lambda d: tuple(-abs(step[d]) for step in steps))
     merged, merged_steps = _merge([shape[d] for d in order], [[step[d] for d in order] for step in steps])

@@ -299,6 +299,22 @@ def test_csv_with_ids_names_the_field_that_is_no_number() -> None:
         open_source("a.csv", ids="day")
 
 
+def test_names_and_numbers_of_csv_in_quotes_may_have_commas() -> None:
+    Path("a.csv").write_text('"(0, 2]", "(2, 4]"\n3,"2"\n"1",4\n')
+    source = open_source("a.csv")
+    assert source.bin_labels == ["(0, 2]", "(2, 4]"]
+    np.testing.assert_array_equal(source.read(0, 2), [[3, 2], [1, 4]])
+    Path("a.csv").write_text('day,"(0, 2]","(2, 4]"\n"Mon, 1",3,2\n')
+    source = open_source("a.csv", ids="day")
+    assert (source.bin_labels, source.ids.read(0, 1).tolist()) == (["(0, 2]", "(2, 4]"], ["Mon, 1"])
+    for line, ids in (('"1,000",2', None), ('Mon,"1,000",2', "day")):
+        Path("a.csv").write_text(f"{'day,' if ids else ''}a,b\n{line}\n")
+        with pytest.raises(SourceError, match=rf"line 2: field {2 if ids else 1} is '1,000', not a number"):
+            open_source("a.csv", ids=ids)
+    Path("a.csv").write_text(f"{'1' * 200_000}x,b\n1,2\n")
+    np.testing.assert_array_equal(open_source("a.csv").read(0, 1), [[1, 2]])
+
+
 def test_a_header_of_numbers_is_one_where_that_is_said() -> None:
     Path("a.csv").write_text("0,1,2\n4,5,6\n7,8,9\n")
     assert open_source("a.csv").rows == 3

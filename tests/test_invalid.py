@@ -199,6 +199,7 @@ def test_what_is_no_array_of_real_numbers_raises(value, error):
         ({"base": np.nan}, ValueError, "base"),
         ({"pseudocount": -1e-9}, ValueError, "pseudocount"),
         ({"pseudocount": np.nan}, ValueError, "pseudocount"),
+        ({"pseudocount": True}, ValueError, "pseudocount must be a finite number >= 0, not True"),
         ({"pseudocount": np.inf}, ValueError, "pseudocount"),
         ({"on_invalid": "ignore"}, ValueError, "on_invalid"),
         ({"on_invalid": None}, ValueError, "on_invalid"),
@@ -246,8 +247,32 @@ def test_shapes_that_do_not_fit_raise():
         fastkl.kl_divergence(np.ones((2, 3, 4)), np.ones((3, 4)), axis=0)
     with pytest.raises(TypeError, match=r"^q "):
         fastkl.kl_divergence([1, 2], None)
-    with pytest.raises(TypeError, match="masked"):
-        fastkl.kl_divergence(np.ma.masked_less([1.0, 2.0], 1.5), [1, 1])
+    with pytest.raises(ValueError, match=r"can't be broadcast by NumPy beyond 32 dimensions: p \(1, 1"):
+        fastkl.kl_divergence(np.ones((1,) * 40 + (2,)), np.ones((3, 2)))
+
+
+MASKED = np.ma.masked_less([1.0, 2.0], 1.5)
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda: fastkl.kl_divergence(MASKED, [1, 1]), "p is a masked array; pass an array, with `.filled"),
+        (lambda: fastkl.kl_divergence([1, 1], [[1, 1], MASKED]), r"q\[1\] is a masked array; pass"),
+        (lambda: fastkl.kl_divergence([1, 1], ([(1, 1)], [MASKED])), r"q\[1\]\[0\] is a masked array; pass"),
+        (lambda: fastkl.kl_divergence([1, np.ma.masked], [1, 1]), r"p\[1\] is a masked array; pass"),
+        (lambda: fastkl.kl_divergence([1, 1], [1, 1], weights=[MASKED]), r"weights\[0\] is a masked array"),
+        (lambda: fastkl.pairwise([MASKED, [1, 1]]), r"x\[0\] is a masked array"),
+        (lambda: fastkl.kl_divergence_from_logits([MASKED], [1, 1]), r"\[0\] is a masked array"),
+        (lambda: fastkl.fit([MASKED], points=[0, 1]), r"p\[0\] is a masked array"),
+        (lambda: fastkl.fit([1, 1], points=MASKED), "points is a masked array"),
+        (lambda: fastkl.fit([1], edges=MASKED), "edges is a masked array"),
+        (lambda: fastkl.fit([1, 1], points=[0, 1], grid={"loc": MASKED}), r"grid\['loc'\] is a masked array"),
+    ],
+)
+def test_a_mask_is_never_dropped(call, name):
+    with pytest.raises(TypeError, match=name):
+        call()
 
 
 def test_options_are_keyword_only():

@@ -75,7 +75,8 @@ def run(
         As in the functions; "report" gives NaN and writes OUT.invalid.csv with the row, its id, the side and the
         reason of each invalid histogram.
     ids : str or array_like, optional
-        The column or array in the file that names its rows, or the names. They become a column of ``out``.
+        The column or array in the file that names its rows, or the names. They become a column of ``out``. Beside a
+        column of lists the only other one is taken, if it has integers, text, dates or times.
     header : bool, optional
         Whether p and q in .csv begin with a line of names. By default they do if that line has no number in it.
     threads : int, optional

@@ -81,11 +81,13 @@ def _frame(frame: pd.DataFrame, name: str) -> _Array:
     for label, column in frame.items():
         if _has_lists(column):
             refuse_lists(f"column {spell(label)} of {name}")
-    columns = [_column(column, f"column {spell(label)} of {name}", "row") for label, column in frame.items()]
+    columns = [
+        _column(column, f"column {spell(label)} of {name}", "row", whole=frame) for label, column in frame.items()
+    ]
     return np.stack(columns).T if columns else np.empty(frame.shape)
 
 
-def _column(column: pd.Series, name: str, item: str, hint: str = "") -> _Array:
+def _column(column: pd.Series, name: str, item: str, hint: str = "", whole: pd.DataFrame | None = None) -> _Array:
     # Nullable and Arrow-backed types say as which one they are stored; categories, texts and sparse columns don't.
     given = column.dtype
     dtype = given if isinstance(given, np.dtype) else getattr(given, "numpy_dtype", None)
@@ -94,7 +96,8 @@ def _column(column: pd.Series, name: str, item: str, hint: str = "") -> _Array:
         is_missing = column.isna().to_numpy()
         if is_missing.any():
             label = spell(column.index[np.argmax(is_missing)])
-            refuse_missing(f"{item} {label} of {name}", int(is_missing.sum()))
+            count = is_missing if whole is None else whole.isna().to_numpy()
+            refuse_missing(f"{item} {label} of {name}", int(count.sum()))
     numbers: _Array = column.to_numpy(dtype=dtype)
     return numbers
 

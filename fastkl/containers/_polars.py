@@ -3,6 +3,7 @@
 A DataFrame may have a single Array or List column.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -27,7 +28,7 @@ def read(value: Any, name: str) -> Operand | None:
             if _has_lists(column):
                 refuse_lists(f"{name}[{spell(column.name)}]")
             _check_dtype(column, f"column {spell(column.name)} of {name}")
-            _check_missing(column, f"{name}[{spell(column.name)}]", [len(column)])
+            _check_missing(column, f"{name}[{spell(column.name)}]", [len(column)], columns)
         return Operand(value.to_numpy(), (None, value.columns), partial(_give, ""))
     if isinstance(value, pl.Series):
         array = _nested(value, name)
@@ -65,10 +66,10 @@ def _check_dtype(series: pl.Series, name: str) -> None:
         raise TypeError(f"{name} has dtype {dtype}; the widest integers that are computed with are Int64 and UInt64")
 
 
-def _check_missing(series: pl.Series, name: str, shape: list[int]) -> None:
+def _check_missing(series: pl.Series, name: str, shape: list[int], columns: Sequence[pl.Series] = ()) -> None:
     if series.null_count():
         first = series.is_null().arg_max()
-        refuse_missing(place(name, shape, first), series.null_count())
+        refuse_missing(place(name, shape, first), sum(column.null_count() for column in columns or [series]))
 
 
 def _give(name: str, result: Any, _: Labels | None) -> Any:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastkl._check import check_no_mask
+
 _Array = npt.NDArray[np.float64]
 _FAR = 1e150  # stands for an infinite edge, and is beyond all finite ones
 
@@ -69,6 +71,7 @@ def axis_of(edges: Any, points: Any) -> Axis:
             f"pass one of edges and points, the ends of the bins or where densities are given; not {given}"
         )
     name, given = ("edges", edges) if points is None else ("points", points)
+    check_no_mask(given, name)
     values = np.asarray(given)
     if values.dtype.kind not in "fiub":
         raise TypeError(f"{name} has dtype {values.dtype}; it must be real numbers")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastkl._check import check_no_mask
 from fastkl.fitting._axis import Axis
 from fastkl.fitting._families import Family, Parameter, Values
 
@@ -108,6 +109,7 @@ def _shown(value: Any) -> str:
 
 
 def _axis_values(name: str, given: Any) -> _Array:
+    check_no_mask(given, f"grid[{name!r}]")
     values = np.atleast_1d(np.asarray(given))
     if values.dtype.kind not in "fiub" or values.ndim != 1 or not len(values):
         raise ValueError(f"grid[{name!r}] is {_shown(given)}; it must be a number, or a row of at least one")

@@ -73,7 +73,7 @@ def _copy_numbers(
     first = next(lines, None)
     if first is None:
         raise SourceError(f"{path} holds no numbers")
-    fields = first.split(",")
+    fields = _fields(first)
     has_header = header if header is not None else not any(map(_is_number, fields))
     labels = _labels(path, first) if has_header else None
     first_line = number = 1 if labels is None else 2
@@ -115,7 +115,7 @@ def _take_ids(place: str, number: int, lines: list[str], field: int, ids: TextId
         if len(cells) <= field:
             raise SourceError(f"{place} {number + offset} has {len(cells)} fields, none for the ids {ids.name!r}")
         names.append(cells.pop(field))
-        rest.append(",".join(cells))
+        rest.append(",".join(f'"{cell}"' if "," in cell else cell for cell in cells))
     ids.append(names)
     return rest
 
@@ -124,10 +124,18 @@ def _labels(path: Path, header: str) -> list[str]:
     _check_text(f"{path}, line 1", header)
     if other := _other_separator(header):
         raise SourceError(f"{path}, line 1: numbers are separated by {other!r}; commas are wanted")
-    labels = [field.strip().strip('"') for field in header.split(",")]
+    labels = [field.strip() for field in _fields(header)]
     if labels[0] == "" and any(labels):  # as pandas and R write them, whose index would be taken for a bin
         raise SourceError(f"{path}, line 1: the first column has no name; if it is an index, save without it")
     return labels
+
+
+def _fields(line: str) -> list[str]:
+    """What is between the commas of a line, but for those in quotes: names of intervals, "(0, 2]", have some."""
+    try:
+        return next(csv.reader([line.rstrip("\n")], skipinitialspace=True))
+    except csv.Error:  # of fields that are too long to be names or numbers
+        return line.split(",")
 
 
 def _other_separator(line: str) -> str | None:
@@ -167,7 +175,7 @@ def _numbers(
 
 def _check_line(place: str, line: str, width: int, id_field: int | None, hint: str) -> None:
     _check_text(place, line)
-    fields = line.split(",")
+    fields = _fields(line)
     for column, field in enumerate(fields, 1):
         if not _is_number(field):
             column += id_field is not None and column > id_field
