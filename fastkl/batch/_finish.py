@@ -26,7 +26,10 @@ from fastkl.batch.formats._target import entry_to_disk, obstacle
 
 
 def check_place(target: Path, force: bool, inputs: Sequence[Any], report: Path | None, is_again: bool) -> None:
-    """Raise where no result may be put or can be, before anything is read; or of the same run, ``is_again``."""
+    """Raise where no result may be put or can be, before anything is read.
+
+    Where the run ``is_again`` one that may have finished, the result of that may be there.
+    """
     if not can_write(target):
         open_sink(target, {}, ())  # which says what can
     if said := obstacle(target, target.suffix.lower() == ".zarr"):
