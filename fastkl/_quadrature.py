@@ -78,7 +78,8 @@ def integral(p: Continuous, q: Continuous, rtol: float) -> tuple[float, float]:
                 f", as {missed:.1g} of p lies nearer to an end of its support, or further out, than doubles can tell"
             )
         points = "points, or " if p.mass_outside is None or q.mass_outside is None else ""
-        raise ArithmeticError(f"the integral does not converge: {reached}; pass {points}a larger rtol")
+        advice = f"; pass {points}a larger rtol" if error < math.inf else ""
+        raise ArithmeticError(f"the integral does not converge: {reached}{advice}")
     return value, error
 
 

@@ -274,6 +274,20 @@ def test_reasons_are_those_of_the_function(kind, options, monkeypatch):
     with open("out.npy.invalid.csv", newline="") as file:
         assert list(csv.reader(file))[1:] == expected
     assert len(expected) >= 3
+    monkeypatch.setattr(_job, "_LOOKED_AT", 1)  # as of wide rows
+    batch.run(kind, p, np.ones(4), "wide.npy", on_invalid="report", **options)
+    assert Path("wide.npy.invalid.csv").read_bytes() == Path("out.npy.invalid.csv").read_bytes()
+
+
+@pytest.mark.parametrize("on_invalid", ["raise", "nan", "report"])
+def test_histograms_without_bins_are_none(on_invalid):
+    none = np.ones((3, 0))
+    if on_invalid == "raise":
+        with pytest.raises(batch.InvalidHistogram, match=r"p\[0\] is not a histogram: it has no bins"):
+            batch.run("kl", none, none, "out.npy")
+        return
+    assert batch.run("kl", none, none, "out.npy", on_invalid=on_invalid).invalid_rows == 3
+    assert np.isnan(np.load("out.npy")).all()
 
 
 @pytest.mark.parametrize("kind", ["pairwise", "nearest"])

@@ -37,9 +37,11 @@ def end_in(module, name, monkeypatch, **options):
     """Have a process begin a run that ends where it would call a function."""
     child = os.fork()
     if not child:
-        monkeypatch.setattr(module, name, lambda *_, **__: os._exit(9))
-        go(**options)
-        os._exit(1)
+        try:
+            monkeypatch.setattr(module, name, lambda *_, **__: os._exit(9))
+            go(**options)
+        finally:
+            os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 
 
@@ -166,6 +168,16 @@ def test_a_report_that_is_not_its_own_is_not_replaced(pair, monkeypatch):
     assert Path("out.npy.invalid.csv").read_text() == "mine"
 
 
+def test_a_report_that_is_not_its_own_is_not_replaced_when_it_goes_on(pair):
+    with pytest.raises(batch.Interrupted):
+        go(on_invalid="report", on_progress=interrupt)
+    Path("out.npy.invalid.csv").write_text("mine")
+    with pytest.raises(batch.Refused, match=r"out\.npy\.invalid\.csv exists; force=True replaces it"):
+        go(on_invalid="report", resume=True)
+    os.remove("out.npy.invalid.csv")
+    assert go(on_invalid="report", resume=True).resumed_from == 20
+
+
 @pytest.mark.parametrize("length", [243, 244, 255])
 @pytest.mark.parametrize("options", [{}, {"resume": True}, {"on_invalid": "report"}])
 def test_names_that_are_too_long_are_found_before_anything_is_read(pair, length, options, monkeypatch):
@@ -200,7 +212,10 @@ def test_a_file_where_the_state_is_to_be_is_found_before_anything_is_read(pair, 
 # What is damaged, full, or missing
 
 
-@pytest.mark.parametrize("journal", ["{}", "[]", "7", "null", '{"done": "many"}', ""])
+FULL = '{"facts": {}, "rows": 60, "done": %s, "invalid_rows": 0, "told": 0}'
+
+
+@pytest.mark.parametrize("journal", ["{}", "[]", "7", "null", '{"done": 1}', FULL % '"many"', ""])
 def test_a_journal_that_is_none_is_refused(pair, journal):
     with pytest.raises(batch.Interrupted):
         go(on_progress=interrupt)
@@ -265,6 +280,15 @@ def test_without_stderr(pair, monkeypatch, capsys):
 
 
 # Names of rows
+
+
+@pytest.mark.parametrize(
+    "ids", [np.arange(ROWS).astype("M8[ns]"), np.full(ROWS, b"a"), np.full(ROWS, np.float32(0.1)), ["Mon"] * ROWS]
+)
+def test_names_are_those_of_numpy(pair, ids):
+    go("out.csv", ids=ids)
+    found = np.loadtxt("out.csv", dtype=str, delimiter=",", skiprows=1)
+    np.testing.assert_array_equal(found[:, 0], np.asarray(ids).astype(str))
 
 
 def test_rows_without_a_name_have_none(pair):

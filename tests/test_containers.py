@@ -401,6 +401,7 @@ def test_a_collection_of_dask_is_not_computed_behind_the_back():
             pd.DataFrame({"a": [1, None], "b": [None, 3]}, dtype="Int64"),
             r"row 1 of column 'a' of p is missing \(2 in all",
         ),
+        (pd.DataFrame({"a": pd.array([1, None]), "b": [np.nan, 1.0]}), r"row 1 of column 'a' .* missing \(1 in all"),
         (pl.Series([1, None, 3]), r"p\[1\] is missing"),
         (pl.Series([[1, 2], None, [3, 4]]), r"p\[1\] is missing"),
         (pl.Series([[1, 2], [None, 3], [4, None]]), r"p\[1, 0\] is missing \(2 in all\)"),

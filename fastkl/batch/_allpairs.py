@@ -13,11 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastkl._nearest import nearest_order
-from fastkl.batch._kinds import Answer, Tell, reason_of
+from fastkl.batch._kinds import Answer, Tell, invalid_rows, reason_of
 from fastkl.batch._plan import OVERHEAD, Need, too_little, working_memory
 from fastkl.batch._protocols import Column, Source, SourceError
 from fastkl.pairs import nearest, pairwise
-from fastkl.rowwise import kl_divergence
 
 _Array = npt.NDArray[Any]
 _SYMMETRIC = ("jeffreys", "js")
@@ -75,9 +74,7 @@ class _AllPairs:
 
     def invalid(self, rows: _Array) -> npt.NDArray[np.bool_]:
         """Which rows are no histograms."""
-        found = kl_divergence(rows, rows, on_invalid="nan", threads=self._threads, **self._validity)
-        is_invalid: npt.NDArray[np.bool_] = np.isnan(found)
-        return is_invalid
+        return invalid_rows(rows, threads=self._threads, **self._validity)
 
     def reason(self, row: _Array) -> str:
         """Why a row is no histogram."""

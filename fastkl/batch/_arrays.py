@@ -96,11 +96,12 @@ class ArrayIds:
                 f"ids is a {type(values).__name__} of {array.ndim} dimensions; it must be a list or an array of names,"
                 " one for each row"
             )
-        if array.dtype.kind not in "iu":
-            named = [None if name is None else str(name) for name in array.tolist()]
-            array = np.empty(len(named), object)
-            array[:] = named
-        self._values = array
+        if array.dtype.kind in "iu":
+            self._values = array
+        else:
+            self._values = array.astype(str).astype(object)
+            if array.dtype == object:
+                self._values[[name is None for name in array]] = None
         self.dtype, self.count = self._values.dtype, len(self._values)
 
     @property

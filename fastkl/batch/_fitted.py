@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from fastkl._matrix import Matrix
 from fastkl._threads import available_cpus
-from fastkl.batch._kinds import Answer, Tell, reason_of
+from fastkl.batch._kinds import Answer, Tell, invalid_rows, reason_of
 from fastkl.batch._plan import MIB, Need
 from fastkl.batch._protocols import Column, Source, SourceError
 from fastkl.fits import fit
@@ -16,7 +16,6 @@ from fastkl.fitting._axis import axis_of
 from fastkl.fitting._families import family_of
 from fastkl.fitting._grid import Moments, grid_of
 from fastkl.fitting._result import Fit
-from fastkl.rowwise import kl_divergence
 
 _Array = npt.NDArray[Any]
 _WORKING = 192 * MIB  # of the surfaces of a grid
@@ -61,8 +60,7 @@ class FitKind:
 
     def invalid(self, rows: _Array) -> npt.NDArray[np.bool_]:
         """Which rows are no histograms."""
-        is_invalid: npt.NDArray[np.bool_] = np.isnan(kl_divergence(rows, rows, on_invalid="nan", **self._validity))
-        return is_invalid
+        return invalid_rows(rows, **self._validity)
 
     def reason(self, row: _Array) -> str:
         """Why a row is no histogram."""

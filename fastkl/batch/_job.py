@@ -114,12 +114,13 @@ class Job:
         return Block(start, stop, values, told, count)
 
     def _told(self, start: int, is_invalid: npt.NDArray[np.bool_], arrays: dict[str, _Array]) -> Iterator[Invalid]:
-        # Some rows are looked at together, which takes a tenth of the time, and copied for that.
-        together = max(1, _LOOKED_AT // max(block.shape[1] for block in arrays.values()))
+        # Some rows are looked at together, which takes a tenth of the time, and copied for that; wide ones are not.
+        together = max(1, _LOOKED_AT // max(1, *(block.shape[1] for block in arrays.values())))
         rows = np.flatnonzero(is_invalid)
         for first in range(0, len(rows), together):
             part = rows[first : first + together]
-            found = {side: self.kind.invalid(block[part]) for side, block in arrays.items()}
+            where = part if together > 1 else slice(part[0], part[0] + 1)
+            found = {side: self.kind.invalid(block[where]) for side, block in arrays.items()}
             for k, i in enumerate(part.tolist()):
                 for side in [side for side, is_wrong in found.items() if is_wrong[k]]:
                     place, reason = self.sources[side].place(start + i), self.kind.reason(arrays[side][i])

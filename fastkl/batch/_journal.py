@@ -30,7 +30,7 @@ from fastkl.batch._lock import Lock
 from fastkl.batch.formats._target import entry_to_disk
 
 SECONDS_BETWEEN = 1.0
-_STATE = {"facts", "rows", "done", "invalid_rows", "told"}
+_COUNTS = ("rows", "done", "invalid_rows", "told")
 
 
 def folder_of(target: Path) -> Path:
@@ -93,7 +93,7 @@ class Journal:
         journal = self.folder / "journal.json"
         try:
             state: dict[str, Any] = json.loads(journal.read_text("utf-8"))
-            if state.keys() != _STATE:
+            if state.keys() != {"facts", *_COUNTS} or not all(isinstance(state[name], int) for name in _COUNTS):
                 raise ValueError("it is no journal")
         except FileNotFoundError:
             return None

@@ -102,6 +102,12 @@ class RowKind:
         return self._function(p, q, on_invalid="nan", **self._options)
 
 
+def invalid_rows(rows: _Array, **options: Any) -> npt.NDArray[np.bool_]:
+    """Which rows can't be compared with themselves."""
+    is_invalid: npt.NDArray[np.bool_] = np.isnan(kl_divergence(rows, rows, on_invalid="nan", **options))
+    return is_invalid
+
+
 def reason_of(row: _Array, is_weighted: bool = False) -> str:
     """What the functions say of a row that is no histogram, without its name."""
     return f"is not a histogram: {why_no_histogram(row, is_weighted)}"

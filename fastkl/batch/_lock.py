@@ -52,7 +52,7 @@ def _opened(folder: Path, target: Path) -> BinaryIO:
             folder.mkdir(exist_ok=True)
             return open(folder / "lock", "ab")
         except (FileExistsError, FileNotFoundError):
-            if not folder.parent.is_dir() or folder.is_file():
+            if not folder.parent.is_dir() or folder.is_file() or folder.is_symlink():
                 raise
     raise Refused(f"other runs to {target} begin and end; call again when they are done")
 

@@ -186,7 +186,7 @@ def _complete(job: Job, journal: Journal, force: bool, watch: Watch, identities:
     """Compute what is not done, and make the file, of files that stay what they were."""
     if journal.has_values:
         check_absent(journal.target, force, journal.shown)
-        if job.on_invalid == "report" and not journal.done:  # later it may be this run's own
+        if job.on_invalid == "report":  # this run's own is not there before its values are in a file
             check_absent(journal.report_path, force)
         check_format(job, journal)
         kept = journal.open_kept(npy_header(job, journal.target), row_type(job.kind.columns).itemsize)

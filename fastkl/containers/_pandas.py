@@ -96,8 +96,9 @@ def _column(column: pd.Series, name: str, item: str, hint: str = "", whole: pd.D
         is_missing = column.isna().to_numpy()
         if is_missing.any():
             label = spell(column.index[np.argmax(is_missing)])
-            count = is_missing if whole is None else whole.isna().to_numpy()
-            refuse_missing(f"{item} {label} of {name}", int(count.sum()))
+            columns = [column] if whole is None else [whole.iloc[:, i] for i in range(whole.shape[1])]
+            nullable = [one for one in columns if not isinstance(one.dtype, np.dtype)]
+            refuse_missing(f"{item} {label} of {name}", int(sum(one.isna().sum() for one in nullable)))
     numbers: _Array = column.to_numpy(dtype=dtype)
     return numbers
 

@@ -4,6 +4,7 @@ import csv
 import re
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -132,10 +133,10 @@ def _labels(path: Path, header: str) -> list[str]:
 
 def _fields(line: str) -> list[str]:
     """What is between the commas of a line, but for those in quotes: names of intervals, "(0, 2]", have some."""
-    try:
-        return next(csv.reader([line.rstrip("\n")], skipinitialspace=True))
-    except csv.Error:  # of fields that are too long to be names or numbers
-        return line.split(",")
+    if line.count('"') % 2 == 0:
+        with suppress(csv.Error):  # of fields that are too long to be names or numbers
+            return next(csv.reader([line.rstrip("\n")], skipinitialspace=True))
+    return line.split(",")
 
 
 def _other_separator(line: str) -> str | None:
