@@ -3,12 +3,13 @@
 import errno
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from test_cli import _in_empty_folder, save  # noqa: F401 (every test has a folder of its own)
+from test_cli import ENVIRONMENT, _in_empty_folder, save  # noqa: F401 (every test has a folder of its own)
 
 import fastkl
 from fastkl import batch
@@ -18,6 +19,17 @@ from fastkl.cli import main
 
 FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
 ROWS = 60
+SETTINGS = """
+import os
+from fastkl import batch
+from fastkl.batch import _job, _journal, _run
+
+_job.rows_together = lambda *_: 20
+_journal.SECONDS_BETWEEN = 0.0
+
+def go(out="out.npy", **options):
+    return batch.run("kl", "p.npy", "q.npy", out, **options)
+"""
 
 
 @pytest.fixture
@@ -33,16 +45,16 @@ def go(out="out.npy", **options):
     return batch.run("kl", "p.npy", "q.npy", out, **options)
 
 
-def end_in(module, name, monkeypatch, **options):
-    """Have a process begin a run that ends where it would call a function."""
-    child = os.fork()
-    if not child:
-        try:
-            monkeypatch.setattr(module, name, lambda *_, **__: os._exit(9))
-            go(**options)
-        finally:
-            os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+def in_a_process(script, **options):
+    """What a script prints in an interpreter of its own, from which it can fork."""
+    text = "\n".join([SETTINGS, f"options = {options!r}", script])
+    return subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, env=ENVIRONMENT, timeout=100)
+
+
+def end_before_the_first_rows(**options):
+    """Have a process begin a run and end where it would compute."""
+    done = in_a_process("_run._compute = lambda *_: os._exit(9)\ngo(**options)", **options)
+    assert done.returncode == 9, done.stderr
 
 
 def interrupt(now):
@@ -62,11 +74,10 @@ def before(function, act):
 # Another process
 
 
-@FORKS
 @pytest.mark.parametrize("again", [{"force": True}, {"force": True, "resume": True}])
-def test_a_finished_run_is_known_though_a_forced_one_ended_before_its_first_rows(pair, again, monkeypatch):
+def test_a_finished_run_is_known_though_a_forced_one_ended_before_its_first_rows(pair, again):
     go(resume=True)
-    end_in(_run, "_compute", monkeypatch, **again)
+    end_before_the_first_rows(**again)
     assert os.path.exists(".out.npy.fastkl/journal.json")
     assert go(resume=True).was_finished
     assert sorted(os.listdir()) == [".out.npy.fastkl.json", "out.npy", "p.npy", "q.npy"]
@@ -98,31 +109,38 @@ def test_what_another_run_keeps_meanwhile_is_not_removed(pair, monkeypatch):
     assert go(force=True, resume=True).resumed_from == 20
 
 
+# So many processes begin at once, twelve times; how each time ended, and what was left, is printed.
+TOGETHER = """
+go("whole.npy")
+for _ in range(12):
+    gate, opener = os.pipe()
+    children = []
+    for _ in range(5):
+        children.append(os.fork())
+        if not children[-1]:
+            os.close(opener)
+            os.read(gate, 1)  # until all are there
+            try:
+                go(resume=True)
+                os._exit(0)
+            except batch.Refused as error:
+                is_told = "under way" in str(error) or "begin and end" in str(error)
+                os._exit(3 if is_told else 4)
+            finally:
+                os._exit(5)
+    os.close(gate), os.close(opener)
+    ended = sorted({os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children})
+    is_whole = open("out.npy", "rb").read() == open("whole.npy", "rb").read()
+    print(ended in ([0], [0, 3]), is_whole, *sorted(os.listdir()))
+    os.remove("out.npy"), os.remove(".out.npy.fastkl.json")
+"""
+
+
 @FORKS
 def test_processes_that_begin_at_one_moment_are_told_of_each_other(pair):
-    go("whole.npy")
-    for _ in range(12):
-        gate, opener = os.pipe()
-        children = []
-        for _ in range(5):
-            children.append(os.fork())
-            if not children[-1]:
-                os.close(opener)
-                os.read(gate, 1)  # until all are there
-                try:
-                    go(resume=True)
-                    os._exit(0)
-                except batch.Refused as error:
-                    os._exit(3 if "under way" in str(error) or "begin and end" in str(error) else 4)
-                finally:
-                    os._exit(5)
-        os.close(gate), os.close(opener)
-        ended = {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children}
-        assert 0 in ended
-        assert ended <= {0, 3}
-        assert Path("out.npy").read_bytes() == Path("whole.npy").read_bytes()
-        assert sorted(os.listdir()) == [".out.npy.fastkl.json", "out.npy", "p.npy", "q.npy", "whole.npy"]
-        os.remove("out.npy"), os.remove(".out.npy.fastkl.json")
+    done = in_a_process(TOGETHER)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "True True .out.npy.fastkl.json out.npy p.npy q.npy whole.npy\n" * 12
 
 
 # Files that change
@@ -158,9 +176,8 @@ def test_a_path_may_be_written_in_another_way(pair):
 # What is in the way
 
 
-@FORKS
-def test_a_report_that_is_not_its_own_is_not_replaced(pair, monkeypatch):
-    end_in(_run, "_compute", monkeypatch, on_invalid="report")
+def test_a_report_that_is_not_its_own_is_not_replaced(pair):
+    end_before_the_first_rows(on_invalid="report")
     Path("out.npy.invalid.csv").write_text("mine")
     for resume in (False, True):
         with pytest.raises(batch.Refused, match=r"out\.npy\.invalid\.csv exists; force=True replaces it"):
