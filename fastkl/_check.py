@@ -37,7 +37,7 @@ def check_base(base: float | None) -> float:
 
 def check_pseudocount(pseudocount: float) -> float:
     """``pseudocount`` as a float."""
-    if isinstance(pseudocount, bool | np.bool_) or not (_is_finite(pseudocount) and pseudocount >= 0):
+    if not (_is_finite(pseudocount) and pseudocount >= 0):
         raise ValueError(f"pseudocount must be a finite number >= 0, not {pseudocount!r}")
     return float(pseudocount)
 
@@ -61,7 +61,7 @@ def check_fraction(name: str, value: float) -> float:
 
 def check_order(alpha: Any, may_be_infinite: bool) -> float:
     """The order ``alpha`` of a divergence as a float."""
-    if isinstance(alpha, bool | np.bool_) or not (_is_finite(alpha) or (may_be_infinite and _is_infinite(alpha))):
+    if not (_is_finite(alpha) or (may_be_infinite and _is_infinite(alpha))):
         accepted = "a number, inf or -inf" if may_be_infinite else "a finite number"
         raise ValueError(f"alpha must be {accepted}, not {alpha!r}")
     return float(alpha)
@@ -76,7 +76,7 @@ def _is_infinite(value: Any) -> bool:
 
 def _is_finite(value: Any) -> bool:
     try:
-        return math.isfinite(value)
+        return math.isfinite(value) and not isinstance(value, bool | np.bool_)
     except (TypeError, OverflowError):  # no number, or an integer that no double holds
         return False
 
@@ -140,11 +140,11 @@ def _has_mask(items: list[Any] | tuple[Any, ...]) -> bool:
         if any(issubclass(kind, np.ma.MaskedArray) for kind in kinds):
             return True
         nested = tuple(kind for kind in kinds if issubclass(kind, list | tuple))
+        if not nested:
+            break
         if len(nested) < len(kinds):
-            items = [item for item in items if isinstance(item, nested)] if nested else []
+            items = [item for item in items if isinstance(item, nested)]
         items = list(chain.from_iterable(items))
-        if not items:
-            return False
     return False
 
 

@@ -21,7 +21,7 @@ _WIDE = 8.0  # an interval that is so many times further from a peak or an end a
 _MOST_BISECTIONS = 60
 _LEAST = 1e-20  # absolute error
 _SAME = 1e-12
-_MOST_MISSED = 0.1
+_MOST_MISSED = 0.1  # of the mass of p, for its share of the integral to be estimated
 _THERE = 4.0  # what is missed of p may have so many times the logarithm of p / q that is seen beside it
 
 
@@ -53,9 +53,8 @@ def integral(p: Continuous, q: Continuous, rtol: float) -> tuple[float, float]:
         return term(p.log_density(x) + log_weight, q.log_density(x) + log_weight)
 
     value, error = _integrate(integrand, _cuts(p, q), _anchors(p, q), rtol)
-    missed = 0.0
-    if p.mass_outside is not None and math.isfinite(value) and (missed := _mass_missed(p, q)):
-        error += missed * _THERE * max(1.0, _log_ratio_where_missed(p, q)) if missed < _MOST_MISSED else math.inf
+    missed = _mass_missed(p, q) if p.mass_outside is not None and math.isfinite(value) else 0.0
+    error += _error_of_missed(missed, p, q)
     if value == math.inf and not q.may_have_gaps and q.reach[0] <= a and b <= q.reach[1]:
         raise ArithmeticError(
             "SciPy's log density of q is -inf inside the support of q, where p has mass; if that is true, pass the"
@@ -117,15 +116,20 @@ def _mass_missed(p: Continuous, q: Continuous) -> float:
     return abs(mass - 1.0) if abs(mass - 1.0) > 10.0 * _SAME else 0.0
 
 
-def _log_ratio_where_missed(p: Continuous, q: Continuous) -> float:
-    """That of p to q next to the end of where p is looked at, beyond which there is more of p."""
+def _error_of_missed(mass: float, p: Continuous, q: Continuous) -> float:
+    """What a missed mass of p may be worth, by log(p / q) next to the end beyond which there is more of p."""
+    if mass == 0.0:
+        return 0.0
+    if mass >= _MOST_MISSED:
+        return math.inf
     low, high = p.limits
     x = np.array([np.nextafter(low, high), np.nextafter(high, low)])
     beyond = np.where(np.isfinite(p.support), abs(x - p.support), abs(x))  # for a power of the distance, but a factor
     with np.errstate(all="ignore"):
         log_p = p.log_density(x)
         ratios = abs(log_p - q.log_density(x))
-        return float(ratios[np.argmax(log_p + np.log(beyond))])
+        ratio = float(ratios[np.argmax(log_p + np.log(beyond))])
+    return mass * _THERE * max(1.0, ratio)
 
 
 def _mass(density: Continuous) -> _Integrand:

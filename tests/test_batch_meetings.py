@@ -3,13 +3,13 @@
 import errno
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from test_cli import ENVIRONMENT, _in_empty_folder, save  # noqa: F401 (every test has a folder of its own)
+from test_batch_faults import POSIX, script
+from test_cli import _in_empty_folder, save  # noqa: F401 (every test has a folder of its own)
 
 import fastkl
 from fastkl import batch
@@ -17,7 +17,6 @@ from fastkl.batch import _finish, _job, _journal, _run
 from fastkl.batch.formats import _target
 from fastkl.cli import main
 
-FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
 ROWS = 60
 SETTINGS = """
 import os
@@ -45,16 +44,10 @@ def go(out="out.npy", **options):
     return batch.run("kl", "p.npy", "q.npy", out, **options)
 
 
-def in_a_process(script, **options):
-    """What a script prints in an interpreter of its own, from which it can fork."""
-    text = "\n".join([SETTINGS, f"options = {options!r}", script])
-    return subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, env=ENVIRONMENT, timeout=100)
-
-
 def end_before_the_first_rows(**options):
     """Have a process begin a run and end where it would compute."""
-    done = in_a_process("_run._compute = lambda *_: os._exit(9)\ngo(**options)", **options)
-    assert done.returncode == 9, done.stderr
+    end = "_run._compute = lambda *_: print('computes', flush=True) or os._exit(0)"
+    assert script(f"{SETTINGS}\n{end}\ngo(**{options!r})") == ["computes"]
 
 
 def interrupt(now):
@@ -136,11 +129,10 @@ for _ in range(12):
 """
 
 
-@FORKS
+@POSIX
 def test_processes_that_begin_at_one_moment_are_told_of_each_other(pair):
-    done = in_a_process(TOGETHER)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "True True .out.npy.fastkl.json out.npy p.npy q.npy whole.npy\n" * 12
+    each_time = ["True", "True", ".out.npy.fastkl.json", "out.npy", "p.npy", "q.npy", "whole.npy"]
+    assert script(SETTINGS + TOGETHER) == 12 * each_time
 
 
 # Files that change

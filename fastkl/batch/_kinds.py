@@ -90,9 +90,8 @@ class RowKind:
                 tell(side, self._sources[side], 0, self.reason(histogram))
 
     def invalid(self, rows: _Array) -> npt.NDArray[np.bool_]:
-        """Which rows can't be compared with themselves."""
-        is_invalid: npt.NDArray[np.bool_] = np.isnan(self._call(rows, rows))
-        return is_invalid
+        """Which rows are no histograms."""
+        return invalid_rows(rows, self._function, **self._options)
 
     def reason(self, row: _Array) -> str:
         """Why a row is no histogram."""
@@ -102,9 +101,9 @@ class RowKind:
         return self._function(p, q, on_invalid="nan", **self._options)
 
 
-def invalid_rows(rows: _Array, **options: Any) -> npt.NDArray[np.bool_]:
+def invalid_rows(rows: _Array, function: Callable[..., Any] = kl_divergence, **options: Any) -> npt.NDArray[np.bool_]:
     """Which rows can't be compared with themselves."""
-    is_invalid: npt.NDArray[np.bool_] = np.isnan(kl_divergence(rows, rows, on_invalid="nan", **options))
+    is_invalid: npt.NDArray[np.bool_] = np.isnan(function(rows, rows, on_invalid="nan", **options))
     return is_invalid
 
 

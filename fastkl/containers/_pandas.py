@@ -96,7 +96,7 @@ def _column(column: pd.Series, name: str, item: str, hint: str = "", whole: pd.D
         is_missing = column.isna().to_numpy()
         if is_missing.any():
             label = spell(column.index[np.argmax(is_missing)])
-            columns = [column] if whole is None else [whole.iloc[:, i] for i in range(whole.shape[1])]
+            columns = [column] if whole is None else [one for _, one in whole.items()]
             nullable = [one for one in columns if not isinstance(one.dtype, np.dtype)]
             refuse_missing(f"{item} {label} of {name}", int(sum(one.isna().sum() for one in nullable)))
     numbers: _Array = column.to_numpy(dtype=dtype)
