@@ -8,15 +8,15 @@ import pytest
 _COMPILE = """
 import numba
 from fastkl.kernels import _terms
-from fastkl.kernels._piece import fill_ahead
+from fastkl.kernels._sum import sum_ahead
 
 @numba.njit(error_model="numpy")
-def fill(kind, t, x, y, a):
-    fill_ahead(kind, t, x, y, a, a, True, 0, 0)
+def add_up(kind, x, y, a):
+    return sum_ahead(kind, x, y, x[:0], a, a, True, 0, 0)[0]
 
 kind, row = numba.typeof(_terms.{kind}()), numba.types.Array(numba.{real}, 1, "C")
-fill.compile((kind, row, row, row, numba.{real}))
-print(fill.inspect_asm(fill.signatures[0]))
+add_up.compile((kind, row, row, numba.{real}))
+print(add_up.inspect_asm(add_up.signatures[0]))
 """
 
 
@@ -31,8 +31,8 @@ def test_loops_over_bins(run_python, kind, real, division, divisions, cpu, regis
         pytest.skip("names registers of x86")
     environment = {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}
     code = run_python(_COMPILE.format(kind=kind, real=real), env=environment)
-    loop = max((loop for loop in _loops(code) if division in loop), key=len)  # beside one for the rest of a row
-    assert loop.count(division) in (divisions, 2 * divisions)  # of one vector, or of two in turn
+    loop = max((loop for loop in _loops(code) if division in loop), key=len)  # with both of its jumps back
+    assert loop.count(division) == divisions * {"zmm": 2, "ymm": 4}[register]  # vectors for all lanes of a total
     assert set(re.findall(rf"{division}\s.*%(.mm)", loop)) == {register}
     assert "call" not in loop
 

@@ -15,6 +15,10 @@
        |                                     |
     _piece   one piece: read, check, total, sum its terms
        |
+    _sum     terms added up as they are computed, or written   _odd  what the fast loops can't take
+       |
+    _fold    totals of what a function makes of a bin          _loops  loops as LLVM is told about them
+       |
     _load    operands of any layout   _lanes  totals in a fixed order   _terms, _alpha  the divergences, one bin
     _convert, _stage, _transpose      _wide   numbers of any magnitude  _logratio, _exp  log(x / y), exp(x)
 """

@@ -2,23 +2,13 @@
 
 import numpy as np
 
-from fastkl.kernels._jit import apart, entry, inline, widest_vectors
-from fastkl.kernels._lanes import scan
-from fastkl.kernels._logratio import is_clear_sum
-from fastkl.kernels._memory import keep, view
-from fastkl.kernels._piece import (
-    in_chunks,
-    is_moderate,
-    job_of,
-    look_at,
-    memory_for,
-    odd_bins,
-    odd_products,
-    open_block,
-    read_piece,
-    scratch_in,
-    weigh,
-)
+from fastkl.kernels._fold import add_up
+from fastkl.kernels._jit import apart, entry, inline, never_inlined, widest_vectors
+from fastkl.kernels._logratio import is_clear_sum, pattern
+from fastkl.kernels._memory import keep
+from fastkl.kernels._odd import also_seen, is_moderate, is_odd, odd_bins, odd_parts, odd_products
+from fastkl.kernels._piece import job_of, memory_for, open_block, read_piece, scratch_in
+from fastkl.kernels._sum import weighed
 from fastkl.kernels._terms import KL, is_told_by_sum, kl_term, reverse_kl_term
 
 
@@ -49,7 +39,6 @@ def _measure(job, scratch, block_row, row):
     x, y, w, p_total, q_total, odd, p_ahead, q_ahead = read_piece(
         job, scratch, block_row, row, 0, is_told_by_sum(KL(), job.zero)
     )
-    t, u = view(scratch.terms, len(x), type(job.zero)), view(scratch.a, len(x), type(job.zero))
     unit, b = one, one
     if job.normalize:
         if odd != 0 or p_total == 0.0 or q_total == 0.0:
@@ -57,10 +46,7 @@ def _measure(job, scratch, block_row, row):
         unit, b = p_total, p_total / q_total
         if not is_moderate(b):
             return one, one, one, np.int64(1)
-    seen = _fill_ahead(t, u, x, y, b, job.normalize, p_ahead, q_ahead)
-    weigh(t, w, t)
-    weigh(u, w, u)
-    there, back = scan(t)[0], scan(u)[0]
+    there, back, seen = _sum_ahead(x, y, w, b, job.normalize, p_ahead, q_ahead)
     if not job.normalize:
         odd |= odd_products(w, there) | odd_products(w, back)
     if len(w) == 0 or not job.normalize:
@@ -71,26 +57,40 @@ def _measure(job, scratch, block_row, row):
 
 
 @inline
-def _fill_ahead(t, u, x, y, b, is_checked, x_ahead, y_ahead):
-    # `fill_ahead` of the terms of both directions.
-    addresses = t.ctypes.data, u.ctypes.data, x.ctypes.data, y.ctypes.data
-    return _fill_both(addresses, len(t), b, is_checked, (x_ahead, y_ahead))
+def _sum_ahead(x, y, w, b, is_checked, x_ahead, y_ahead):
+    # `sum_ahead` of the terms of both directions.
+    addresses, ahead = (x.ctypes.data, y.ctypes.data, w.ctypes.data), (x_ahead, y_ahead)
+    if len(w):
+        there, back, seen = _sum_weighed(addresses, len(x), b, ahead)
+    else:
+        there, back, seen = _sum(addresses, len(x), b, ahead)
+    if is_checked or not is_odd(KL(), seen, type(b)(0.0), False):
+        return there, back, np.int64(0)
+    return there, back, odd_parts(KL(), x, y)
 
 
 @apart
-def _fill_both(addresses, n, b, is_checked, ahead):
-    x, y = view(addresses[2], n, type(b)), view(addresses[3], n, type(b))
-    seen = np.int64(0) if is_checked else look_at(KL(), x, y, False)
-    in_chunks(_fill_terms, b, addresses, n, x.itemsize, ahead)
-    return seen
+def _sum(addresses, n, b, ahead):
+    never_inlined()
+    widest_vectors()
+    nothing = type(b)(0.0), type(b)(0.0), pattern(type(b)(0.0))
+    return add_up(None, _add, b, nothing, (addresses[0], addresses[1]), n, ahead)
+
+
+@apart
+def _sum_weighed(addresses, n, b, ahead):
+    never_inlined()
+    widest_vectors()
+    nothing = type(b)(0.0), type(b)(0.0), pattern(type(b)(0.0))
+    return add_up(None, _add_weighed, b, nothing, addresses, n, ahead)
 
 
 @inline
-def _fill_terms(b, addresses, offset, n):
-    widest_vectors()
-    precision = type(b)
-    t, u = view(addresses[0] + offset, n, precision), view(addresses[1] + offset, n, precision)
-    x, y = view(addresses[2] + offset, n, precision), view(addresses[3] + offset, n, precision)
-    for i in range(n):
-        t[i] = kl_term(x[i], b * y[i])
-        u[i] = reverse_kl_term(x[i], y[i], b)
+def _add(b, there, back, seen, x, y):
+    return there + kl_term(x, b * y), back + reverse_kl_term(x, y, b), also_seen(KL(), seen, x, y)
+
+
+@inline
+def _add_weighed(b, there, back, seen, x, y, w):
+    forward, reverse = weighed(w, kl_term(x, b * y)), weighed(w, reverse_kl_term(x, y, b))
+    return there + forward, back + reverse, also_seen(KL(), seen, x, y)

@@ -10,8 +10,9 @@ from fastkl.kernels._jit import apart, entry, inline, widest_vectors
 from fastkl.kernels._lanes import BYTES, VECTORS
 from fastkl.kernels._load import ALONG_ROWS, BIN_STEP, CONVERTER, ROW_STEPS, row_address
 from fastkl.kernels._logratio import constants, is_clear_sum, pattern
-from fastkl.kernels._memory import call, keep, prefetch, unowned, view
-from fastkl.kernels._piece import LINE, also_seen, is_moderate, is_odd, odd_part
+from fastkl.kernels._loops import for_each
+from fastkl.kernels._memory import LINE, call, keep, prefetch, unowned, view
+from fastkl.kernels._odd import also_seen, is_moderate, is_odd, odd_part
 from fastkl.kernels._terms import bin_term, is_in_units_of_p, is_told_by_sum, scales
 
 # Bytes of one operand that are read together: twice, the second time from the second-level cache, where as many of the
@@ -149,6 +150,7 @@ def _fold(lanes, total):
 def _sum_terms(kind, zero, into, bins, n, count, scales, is_checked):
     # Writes the sums of the terms of each row, and what is seen of its bins unless they are checked; memory fetches the
     # next rows meanwhile.
+    widest_vectors()
     lanes_address, rounds, seen_address, total_address = into
     x_address, x_step, y_address, y_step = bins
     precision = type(zero)
@@ -169,24 +171,22 @@ def _sum_terms(kind, zero, into, bins, n, count, scales, is_checked):
             prefetch(y_bin + line)
         lane = i * count % len(lanes)
         x, y = view(x_bin, count, precision), view(y_bin, count, precision)
-        if not is_checked:
-            _look_at(kind, seen, x, y)
-        _add_terms(kind, lanes[lane : lane + count], x, y, a, b)
+        sums = lanes[lane : lane + count]
+        if is_checked:
+            for_each(_add_term, kind, (sums,), (x, y, a, b))
+        else:
+            for_each(_add_and_look, kind, (sums, seen), (x, y, a, b))
     _fold(lanes[:left], total)
 
 
 @inline
-def _look_at(kind, seen, x, y):
-    widest_vectors()
-    for r in range(len(seen)):
-        seen[r] = also_seen(kind, seen[r], x[r], y[r])
+def _add_term(kind, total, x, y, a, b):
+    return (total + bin_term(kind, x, y, a, b),)
 
 
 @inline
-def _add_terms(kind, total, x, y, a, b):
-    widest_vectors()
-    for r in range(len(total)):
-        total[r] += bin_term(kind, x[r], y[r], a[r], b[r])
+def _add_and_look(kind, total, seen, x, y, a, b):
+    return total + bin_term(kind, x, y, a, b), also_seen(kind, seen, x, y)
 
 
 @inline

@@ -77,10 +77,14 @@ def by_precision(single: F, double: F) -> F:
     return cast(F, generic)
 
 
-def by_kind(generic: F, implementations: Mapping[Any, F]) -> None:
-    """Let compiled code choose the implementation of ``generic`` by the NamedTuple class of its first argument."""
+def by_kind(generic: F, implementations: Mapping[Any, F], *, are_apart: bool = False) -> None:
+    """Let compiled code choose the implementation of ``generic`` by the NamedTuple class of its first argument.
 
-    @overload(generic, jit_options=_UNWRAPPED | _C_ARITHMETIC, strict=False)
+    Implementations may be compiled `apart`; otherwise they are as their callers are.
+    """
+    inlining = {"forceinline": False} if are_apart else {}
+
+    @overload(generic, jit_options=_UNWRAPPED | _C_ARITHMETIC | inlining, strict=False)
     def _choose(kind, *args):
         return implementations[kind.instance_class]
 
@@ -121,6 +125,27 @@ _SLOWED_BY_WIDE_VECTORS = ("skylake-avx512", "cascadelake", "cooperlake", "canno
 def attribute_of_loops(cpu: str) -> str | None:
     """The attribute of LLVM that functions with such loops have on a CPU, by LLVM's name for it."""
     return None if cpu in _SLOWED_BY_WIDE_VECTORS else '"prefer-vector-width"="512"'
+
+
+def never_inlined() -> None:
+    """Keep the function that calls this a function of its own.
+
+    LLVM would take it into a kernel where it finds it small, and there are no registers left for its constants.
+    """
+
+
+@overload(never_inlined, inline="always", jit_options=_UNWRAPPED)
+def _never_inlined():
+    return lambda: _stay_apart()
+
+
+@intrinsic
+def _stay_apart(typingctx):
+    def codegen(context, builder, signature, arguments):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
 
 
 @overload(widest_vectors, inline="always", jit_options=_UNWRAPPED)  # or it would be the loops of this one

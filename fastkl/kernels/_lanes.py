@@ -18,6 +18,7 @@ from fastkl.kernels._memory import view
 
 BYTES = 64  # of a vector
 VECTORS = 2
+LANES_BYTES = VECTORS * BYTES
 
 
 def scan(x: Any) -> Any:
@@ -53,14 +54,20 @@ def spread(address: Any, n: Any, count: Any, values: Any) -> None:
     view(address, count * n, values.dtype.type).reshape(count, n)[:] = values[:count, None]
 
 
+def fold(lanes: Any) -> Any:
+    """The total of lanes by additions, or all bits of integers."""
+    add = np.bitwise_or if lanes.dtype.kind == "u" else np.add
+    while len(lanes) > 1:
+        lanes = add(lanes[: len(lanes) // 2], lanes[len(lanes) // 2 :])
+    return lanes[0]
+
+
 def _total(x: Any) -> Any:
-    lanes = np.zeros(VECTORS * BYTES // x.itemsize, x.dtype)
+    lanes = np.zeros(LANES_BYTES // x.itemsize, x.dtype)
     for start in range(0, len(x), len(lanes)):
         part = x[start : start + len(lanes)]
         lanes[: len(part)] += part
-    while len(lanes) > 1:
-        lanes = lanes[: len(lanes) // 2] + lanes[len(lanes) // 2 :]
-    return lanes[0]
+    return fold(lanes)
 
 
 @overload(scan)
@@ -87,7 +94,7 @@ def _spread(address, n, count, values):
 def _scan_row(typingctx, address, n, zero):
     def codegen(context, builder, signature, arguments):
         address, n, _ = arguments
-        v = _Vectors(builder, zero)
+        v = Vectors(builder, zero)
         totals, odds = v.variables(v.real, VECTORS), v.variables(v.integer, VECTORS)
 
         def add(start, mask):
@@ -111,7 +118,7 @@ def _scan_row(typingctx, address, n, zero):
 def _scan_row_for_high(typingctx, address, n, zero):
     def codegen(context, builder, signature, arguments):
         address, n, _ = arguments
-        v = _Vectors(builder, zero)
+        v = Vectors(builder, zero)
         totals, bits = v.variables(v.real, VECTORS), v.variables(v.integer, VECTORS)
 
         def add(start, mask):
@@ -135,7 +142,7 @@ def _scan_row_for_high(typingctx, address, n, zero):
 def _add_up_rows(typingctx, address, n, count, totals, zero):
     def codegen(context, builder, signature, arguments):
         address, n, count, totals_address, _ = arguments
-        v = _Vectors(builder, zero)
+        v = Vectors(builder, zero)
         totals = v.variables(v.real, v.width * VECTORS)
         last = builder.sub(count, v.index(1))
         with cgutils.for_range_slice(builder, v.index(0), count, v.index(v.width), v.index) as (first, _):
@@ -180,7 +187,7 @@ def _add_up_rows(typingctx, address, n, count, totals, zero):
 def _store_rows(typingctx, address, n, count, values, zero):
     def codegen(context, builder, signature, arguments):
         address, n, count, values_address, _ = arguments
-        v = _Vectors(builder, zero)
+        v = Vectors(builder, zero)
         with cgutils.for_range_slice(builder, v.index(0), count, v.index(1), v.index) as (row, _):
             value, first = v.load_in_all_lanes(values_address, row), builder.mul(row, n)
             # Beyond the row's end too, where the next row's value comes later.
@@ -191,7 +198,7 @@ def _store_rows(typingctx, address, n, count, values, zero):
     return types.void(types.intp, types.intp, types.intp, types.intp, zero), codegen
 
 
-class _Vectors:
+class Vectors:
     """Vectors of 64 bytes, of the precision of ``zero``, in LLVM's words; each target splits them as it must."""
 
     def __init__(self, builder, zero):
@@ -199,11 +206,11 @@ class _Vectors:
         tiny, huge = (TINY_32, HUGE_32) if single else (np.float64(TINY_64), np.float64(HUGE_64))
         self._least = int(tiny.view(f"i{tiny.itemsize}"))
         self._span = int(huge.view(f"i{huge.itemsize}")) - self._least
-        self._size = tiny.itemsize
+        self.size = tiny.itemsize
         self.huge = float(huge)
-        self.builder, self.index, self.width = builder, ir.IntType(64), BYTES // self._size
+        self.builder, self.index, self.bytes, self.width = builder, ir.IntType(64), BYTES, BYTES // self.size
         self.real = ir.VectorType(ir.FloatType() if single else ir.DoubleType(), self.width)
-        self.integer = ir.VectorType(ir.IntType(8 * self._size), self.width)
+        self.integer = ir.VectorType(ir.IntType(8 * self.size), self.width)
         self.zeros = self.constant(0.0, self.real)
 
     @staticmethod
@@ -214,11 +221,43 @@ class _Vectors:
         zeros = self.constant(0.0 if kind is self.real else 0, kind)
         return [cgutils.alloca_once_value(self.builder, zeros) for _ in range(count)]
 
+    def buffer(self, kind, count):
+        """A pointer to so many items on the stack."""
+        with self.builder.goto_entry_block():
+            place = self.builder.alloca(ir.ArrayType(kind, count))
+        place.align = BYTES
+        return self.builder.gep(place, [self.index(0), self.index(0)])
+
+    def lanes(self, kind):
+        """A pointer to lanes of a total, with zeros, on the stack."""
+        first = self.buffer(kind, LANES_BYTES // self.size)
+        for k in range(VECTORS):
+            vector = self.vector(first, k)
+            self.builder.store(ir.Constant(vector.type.pointee, None), vector)
+        return first
+
+    def vector(self, lanes, k):
+        """A pointer to the k-th vector of lanes."""
+        vectors = self.builder.bitcast(lanes, ir.PointerType(ir.VectorType(lanes.type.pointee, self.width)))
+        return self.builder.gep(vectors, [self.index(k)])
+
+    def total(self, lanes):
+        """The total of lanes, or all bits of integers."""
+        add = self.builder.or_ if isinstance(lanes.type.pointee, ir.IntType) else self.builder.fadd
+        return self.first_of(self.folded([self.builder.load(self.vector(lanes, k)) for k in range(VECTORS)], add))
+
+    def item(self, address, at):
+        """A pointer to the item ``at`` of those at an address."""
+        return self.builder.inttoptr(self.offset(address, at), ir.PointerType(self.real.element))
+
+    def least(self, i, k):
+        return self.builder.select(self.builder.icmp_signed("<", i, k), i, k)
+
     def plus(self, i, k):
         return self.builder.add(i, self.index(k)) if k else i
 
     def offset(self, address, items):
-        return self.builder.add(address, self.builder.mul(items, self.index(self._size)))
+        return self.builder.add(address, self.builder.mul(items, self.index(self.size)))
 
     def _pointer(self, address, at):
         return self.builder.inttoptr(self.offset(address, at), ir.PointerType(self.real))
@@ -227,19 +266,18 @@ class _Vectors:
         """The vector from item ``at`` on; zeros, and memory untouched, where the mask says no."""
         pointer = self._pointer(address, at)
         if mask is None:
-            return self.builder.load(pointer, align=self._size)
+            return self.builder.load(pointer, align=self.size)
         alignment = ir.IntType(32)
         kind = ir.FunctionType(self.real, [pointer.type, alignment, mask.type, self.real])
-        name = f"llvm.masked.load.v{self.width}f{8 * self._size}.p0"
+        name = f"llvm.masked.load.v{self.width}f{8 * self.size}.p0"
         function = cgutils.get_or_insert_function(self.builder.module, kind, name)
-        return self.builder.call(function, [pointer, alignment(self._size), mask, self.zeros])
+        return self.builder.call(function, [pointer, alignment(self.size), mask, self.zeros])
 
     def load_in_all_lanes(self, address, at):
-        pointer = self.builder.inttoptr(self.offset(address, at), ir.PointerType(self.real.element))
-        return self._splat(self.builder.load(pointer), self.real)
+        return self._splat(self.builder.load(self.item(address, at)), self.real)
 
     def store(self, value, address, at):
-        self.builder.store(value, self._pointer(address, at), align=self._size)
+        self.builder.store(value, self._pointer(address, at), align=self.size)
 
     def add_to(self, total, value):
         self.builder.store(self.builder.fadd(self.builder.load(total), value), total)

@@ -24,18 +24,9 @@ from fastkl.kernels._load import load
 from fastkl.kernels._logratio import log_ratio
 from fastkl.kernels._memory import keep, view
 from fastkl.kernels._order import order, ordered
-from fastkl.kernels._piece import (
-    CHUNK,
-    PIECE,
-    ask_for,
-    is_staged,
-    job_of,
-    memory_for,
-    open_block,
-    scratch_in,
-    source,
-)
+from fastkl.kernels._piece import PIECE, is_staged, job_of, memory_for, open_block, scratch_in, source
 from fastkl.kernels._pieces import DONE, INVALID, STATE, TODO
+from fastkl.kernels._sum import CHUNK, ask_for
 from fastkl.kernels._wide import add_exactly
 
 # The record of a piece: of each side the largest logit, and the sum of all exponentials over that of the largest; c as
@@ -287,7 +278,7 @@ def _fill_powers_ahead(x, y, p, q, x_origin, x_shift, y_origin, y_shift):
     chunk, piece = CHUNK // x.itemsize, len(x) * x.itemsize
     for start in range(0, len(x), chunk):
         stop = min(start + chunk, len(x))
-        ask_for(x.ctypes.data + piece, y.ctypes.data + piece, start * x.itemsize, stop * x.itemsize)
+        ask_for(x.ctypes.data + piece, y.ctypes.data + piece, start * x.itemsize, (stop - start) * x.itemsize)
         part = x[start:stop], y[start:stop], p[start:stop], q[start:stop]
         _fill_powers(*part, x_origin, x_shift, y_origin, y_shift)
 

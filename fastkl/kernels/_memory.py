@@ -14,7 +14,7 @@ from numba import carray, types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-ROOM = 512  # bytes
+LINE = 64  # bytes of the cache
 
 
 def callback_type(arguments: int) -> Any:
@@ -44,18 +44,13 @@ def keep(owner: Any) -> None:
     """
 
 
-def room(n: Any, like: Any) -> np.ndarray[Any, Any]:
-    """``n`` items, at most ROOM bytes, of the type of ``like``, on the stack of the caller."""
-    return np.empty(n, type(like))
-
-
 def prefetch(address: int) -> None:
     """Ask for the cache line at ``address``, which need not be readable."""
 
 
-def byteswap(x: Any) -> Any:
-    """An unsigned scalar with its bytes in the other order."""
-    return x.byteswap()
+def byteswap(x: Any, like: Any) -> Any:
+    """The bytes of an unsigned scalar in the other order, as a scalar of the type of ``like``."""
+    return x.byteswap().view(type(like))
 
 
 def call(function: int, arguments: tuple[int, ...]) -> None:
@@ -78,24 +73,6 @@ def _view(address, n, dtype):
     return lambda address, n, dtype: carray(_pointer(address, dtype), n)
 
 
-@overload(room)
-def _room(n, like):
-    return lambda n, like: carray(_stack(like), n)
-
-
-@intrinsic
-def _stack(typingctx, like):
-    pointer_type = types.CPointer(like)
-
-    def codegen(context, builder, signature, arguments):
-        with builder.goto_entry_block():
-            place = builder.alloca(ir.ArrayType(ir.IntType(8), ROOM))
-            place.align = 64
-        return builder.bitcast(place, context.get_value_type(pointer_type))
-
-    return pointer_type(like), codegen
-
-
 @intrinsic
 def _pointer(typingctx, address, dtype):
     pointer_type = types.CPointer(dtype.dtype)
@@ -114,28 +91,32 @@ def _prefetch(address):
 @intrinsic
 def _prefetch_instruction(typingctx, address):
     def codegen(context, builder, signature, arguments):
-        pointer = builder.inttoptr(arguments[0], ir.PointerType(ir.IntType(8)))
-        flag = ir.IntType(32)
-        instruction = builder.module.declare_intrinsic(
-            "llvm.prefetch", [pointer.type], ir.FunctionType(ir.VoidType(), [pointer.type, flag, flag, flag])
-        )
-        builder.call(instruction, [pointer, flag(0), flag(3), flag(1)])  # read, into all levels, data
+        ask_for_line(builder, arguments[0])
         return context.get_dummy_value()
 
     return types.void(types.intp), codegen
 
 
+def ask_for_line(builder: Any, address: Any) -> None:
+    """The instruction of `prefetch`."""
+    pointer, flag = builder.inttoptr(address, ir.PointerType(ir.IntType(8))), ir.IntType(32)
+    instruction = builder.module.declare_intrinsic(
+        "llvm.prefetch", [pointer.type], ir.FunctionType(ir.VoidType(), [pointer.type, flag, flag, flag])
+    )
+    builder.call(instruction, [pointer, flag(0), flag(3), flag(1)])  # read, into all levels, data
+
+
 @overload(byteswap)
-def _byteswap(x):
-    return lambda x: _byteswap_instruction(x)
+def _byteswap(x, like):
+    return lambda x, like: _byteswap_instruction(x, like)
 
 
 @intrinsic
-def _byteswap_instruction(typingctx, x):
+def _byteswap_instruction(typingctx, x, like):
     def codegen(context, builder, signature, arguments):
-        return builder.bswap(arguments[0])
+        return builder.bitcast(builder.bswap(arguments[0]), context.get_value_type(like))
 
-    return x(x), codegen
+    return like(x, like), codegen
 
 
 @overload(call)

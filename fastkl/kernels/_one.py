@@ -16,13 +16,13 @@ from fastkl.kernels._jit import apart, entry, inline
 from fastkl.kernels._load import ADDRESS, BIN_STEP, ROW_STEPS
 from fastkl.kernels._logratio import is_clear_sum, log_ratio
 from fastkl.kernels._memory import keep, unowned, view
+from fastkl.kernels._odd import odd_part
 from fastkl.kernels._piece import (
     GIVEN_TOTALS,
     ONLY_TOTALS,
     OWN_TOTALS,
     PIECE,
     address_ahead,
-    odd_part,
     sum_terms,
     total_of,
 )
@@ -143,10 +143,7 @@ def pair(kind, x, y, normalize):
 @inline
 def _short_row(kind, x, y, normalize):
     """(divergence, whether the fast loops could tell) of rows of one piece."""
-    terms = np.empty(len(x), x.dtype)
-    arrays = unowned(x), unowned(y), unowned(terms)
-    p_total, q_total, total, odd = _measure(kind, *arrays, normalize, OWN_TOTALS, 1.0, 1.0)
-    keep(terms)
+    p_total, q_total, total, odd = _measure(kind, unowned(x), unowned(y), normalize, OWN_TOTALS, 1.0, 1.0)
     if odd != 0 or (normalize and (p_total == 0.0 or q_total == 0.0)):
         return np.nan, False
     if normalize and len(x) == 1:
@@ -156,15 +153,15 @@ def _short_row(kind, x, y, normalize):
 
 
 @inline
-def _measure(kind, x, y, terms, normalize, totals, given_p, given_q):
+def _measure(kind, x, y, normalize, totals, given_p, given_q):
     zero = x.dtype.type(0)
     p_total, q_total, odd = zero, zero, np.int64(0)
     if normalize:
         p_total, odd = total_of(x, is_told_by_sum(kind, zero))
         q_total, q_odd = total_of(y, is_told_by_sum(kind, zero))
         odd |= q_odd
-    ahead = address_ahead(terms, x.ctypes.data), address_ahead(terms, y.ctypes.data)
-    return sum_terms(kind, terms, x, y, terms[:0], p_total, q_total, odd, normalize, totals, given_p, given_q, *ahead)
+    ahead = address_ahead(x, x.ctypes.data), address_ahead(y, y.ctypes.data)
+    return sum_terms(kind, x, y, x[:0], p_total, q_total, odd, normalize, totals, given_p, given_q, *ahead)
 
 
 @inline
@@ -209,17 +206,15 @@ def _layout(x):
 def _fill_fast(kind, zero, rows, n, normalize, totals, to):
     x, y = view(rows[0], n, type(zero)), view(rows[1], n, type(zero))
     given, records = view(to[0], 4, np.float64), view(to[1], -(-n // PIECE) * RECORD, np.float64)
-    terms = np.empty(PIECE, type(zero))
     given_p, given_q = math.ldexp(given[0], int(given[1])), math.ldexp(given[2], int(given[3]))
     for k in range(-(-n // PIECE)):
         record, first, last = records[k * RECORD : (k + 1) * RECORD], k * PIECE, min((k + 1) * PIECE, n)
         if record[STATE] == TODO:
-            piece = unowned(x[first:last]), unowned(y[first:last]), unowned(terms[: last - first])
+            piece = unowned(x[first:last]), unowned(y[first:last])
             p_total, q_total, total, odd = _measure(kind, *piece, normalize, totals, given_p, given_q)
             if odd == 0:
                 record[:] = 0.0
                 record[P_TOTAL], record[Q_TOTAL], record[TERMS], record[STATE] = p_total, q_total, total, DONE
-    keep(terms)
 
 
 @inline

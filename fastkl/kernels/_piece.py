@@ -8,23 +8,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastkl.kernels._jit import apart, inline, widest_vectors
+from fastkl.kernels._jit import apart, inline
 from fastkl.kernels._lanes import scan, scan_for_high
 from fastkl.kernels._load import ADDRESS, BIN_STEP, CONVERTER, ROW_STEPS, STAGER, load, row_address
-from fastkl.kernels._logratio import constants, high_bits, highest_pattern, is_clear_sum, odd_bits, pattern
-from fastkl.kernels._memory import ROOM, call, prefetch, room, view
+from fastkl.kernels._memory import call, view
+from fastkl.kernels._odd import is_moderate, odd_bins, odd_part_of, odd_products
 from fastkl.kernels._stage import STAGE, rows_in_block, staged_width
-from fastkl.kernels._terms import (
-    begun_bin_term,
-    bin_term,
-    ended_bin_term,
-    is_in_two_steps,
-    is_told_by_sum,
-    refine,
-    scales,
-)
+from fastkl.kernels._sum import refined_sum, sum_ahead
+from fastkl.kernels._terms import is_told_by_sum, scales
 
-PIECE = 1024  # bins: two operands, the next two and the terms, in double precision, fill 40 KiB of first-level cache
+PIECE = 1024  # bins: two operands and the next two, in double precision, fill 32 KiB of first-level cache
 
 # How a piece is scaled: by its own totals, not at all (only its totals are wanted), or by those that are given.
 OWN_TOTALS, ONLY_TOTALS, GIVEN_TOTALS = 0, 1, 2
@@ -32,9 +25,7 @@ OWN_TOTALS, ONLY_TOTALS, GIVEN_TOTALS = 0, 1, 2
 # A sum below this, for a total of one, may come from terms that want refining.
 SMALL = np.float32(0.25)
 
-# While the terms of this many bytes are computed the same bytes a piece on are asked for, but at least 4 KiB on:
-# memory works while the arithmetic does. 256 bins, double, normalised, one thread: 1.2 ns a bin without, 0.8 with.
-CHUNK, LINE, _LEAST_AHEAD = ROOM, 64, 4096
+_LEAST_AHEAD = 4096  # bytes: what memory is asked for while the terms of a piece are computed is no nearer
 # Items after each buffer, so that vectors may be written whole.
 _ROOM = 16
 MEMO = 4  # items of what is known of the piece that was read last
@@ -160,11 +151,10 @@ def measure(
 
     ``totals`` says which totals scale the piece. Where odd is nonzero the rest means nothing.
     """
-    t = view(scratch.terms, min(PIECE, job.n - k * PIECE), type(job.zero))
     is_told = is_told_by_sum(kind, job.zero)
     x, y, w, p_total, q_total, odd, p_ahead, q_ahead = read_piece(job, scratch, block_row, row, k, is_told)
     read = (x, y, w, p_total, q_total, odd)
-    return sum_terms(kind, t, *read, job.normalize, totals, given_p, given_q, p_ahead, q_ahead)
+    return sum_terms(kind, *read, job.normalize, totals, given_p, given_q, p_ahead, q_ahead)
 
 
 @inline
@@ -202,7 +192,6 @@ def address_ahead(x: Any, address: Any) -> Any:
 @inline
 def sum_terms(
     kind: Any,
-    t: Any,
     x: Any,
     y: Any,
     w: Any,
@@ -216,10 +205,7 @@ def sum_terms(
     p_ahead: Any,
     q_ahead: Any,
 ) -> Any:
-    """What `measure` returns, of bins x and y that are read, with the totals of x and y where they are normalised.
-
-    Room for the terms is in t; w is empty where there are no weights.
-    """
+    """What `measure` returns, of bins x and y that are read, with the totals of x and y where they are normalised."""
     precision, zero = type(p_total), type(p_total)(0.0)
     a, b = precision(1.0), precision(1.0)
     if normalize:
@@ -231,11 +217,9 @@ def sum_terms(
             a, b = scales(kind, p_total, q_total)
         if not (is_moderate(a) and is_moderate(b)):
             return p_total, q_total, zero, np.int64(1)
-    seen = fill_ahead(kind, t, x, y, a, b, normalize, p_ahead, q_ahead)
-    weigh(t, w, t)
-    total = scan(t)[0]
-    if normalize and len(w) == 0 and total < SMALL * p_total and refine(kind, t, x, y):
-        total = scan(t)[0]
+    total, seen = sum_ahead(kind, x, y, w, a, b, normalize, p_ahead, q_ahead)
+    if normalize and len(w) == 0 and total < SMALL * p_total:
+        total = refined_sum(kind, x, y, a, b, total)
     if not normalize:
         odd |= odd_bins(kind, seen, total, x, y, len(w) == 0) | odd_products(w, total)
     elif len(w) == 0:  # with weights all bins have been looked at
@@ -310,158 +294,5 @@ def total_of(x: Any, is_told: Any) -> Any:
         return scan(x)
     total, seen = scan_for_high(x)
     if seen != 0:  # minus zeros, maybe
-        seen = _odd_part_of(x, True)
+        seen = odd_part_of(x, True)
     return total, seen
-
-
-@inline
-def odd_part(x: Any, is_told: Any) -> Any:
-    """Nonzero for a bin that the fast loops can't take; one that is too small they can where the sum tells of it."""
-    return high_bits(x) if is_told else odd_bits(x)
-
-
-@inline
-def _odd_part_of(x, is_told):
-    return _odd_part(x.ctypes.data, len(x), x.dtype.type(0), is_told)
-
-
-@apart
-def _odd_part(address, n, zero, is_told):
-    widest_vectors()
-    x, found = view(address, n, type(zero)), odd_bits(zero)
-    for i in range(n):
-        found = type(found)(found | odd_part(x[i], is_told))
-    return np.int64(found)
-
-
-@inline
-def fill_ahead(kind: Any, t: Any, x: Any, y: Any, a: Any, b: Any, is_checked: Any, x_ahead: Any, y_ahead: Any) -> Any:
-    """Write the terms of the bins (a x, b y) to t, while memory fetches what lies at two addresses.
-
-    Returned is what `odd_bins` wants of bins that no pass before this one has checked.
-    """
-    addresses = t.ctypes.data, x.ctypes.data, y.ctypes.data
-    return _fill_ahead(kind, addresses, len(t), a, b, is_checked, (x_ahead, y_ahead))
-
-
-@apart
-def _fill_ahead(kind, addresses, n, a, b, is_checked, ahead):
-    x, y = view(addresses[1], n, type(a)), view(addresses[2], n, type(a))
-    seen = np.int64(0) if is_checked else look_at(kind, x, y, False)
-    in_chunks(_fill_terms, (kind, a, b), addresses, n, x.itemsize, ahead)
-    return seen
-
-
-@inline
-def in_chunks(fill: Any, how: Any, addresses: Any, n: Any, size: Any, ahead: Any) -> None:
-    """Call ``fill(how, addresses, offset, count)`` for ``n`` items of ``size`` bytes, while memory fetches others.
-
-    The compiler knows how many they are, but for the last; ``offset`` is in bytes.
-    """
-    rest = n * size % CHUNK
-    whole = n * size - rest
-    for offset in range(0, whole, CHUNK):
-        ask_for(ahead[0], ahead[1], offset, CHUNK)
-        fill(how, addresses, offset, CHUNK // size)
-    if rest:
-        ask_for(ahead[0], ahead[1], whole, rest)
-        fill(how, addresses, whole, rest // size)
-
-
-@inline
-def look_at(kind: Any, x: Any, y: Any, are_low: Any) -> Any:
-    """What `odd_bins` wants to have been seen of the bins (x, y); ``are_low`` says that none is above HUGE, or NaN.
-
-    In a loop of its own: taken along, it makes LLVM compute two vectors of terms in turn, for which there are too few
-    registers.
-    """
-    widest_vectors()
-    zero = x.dtype.type(0)
-    seen = pattern(zero)
-    for i in range(len(x)):
-        seen = also_seen(kind, seen, x[i], y[i])
-    if not is_odd(kind, seen, zero, are_low):
-        return np.int64(0)
-    odd, is_told = odd_bits(zero), is_told_by_sum(kind, zero)
-    for i in range(len(x)):
-        odd = type(odd)(odd | odd_part(x[i], is_told) | odd_part(y[i], is_told))
-    return np.int64(odd)
-
-
-@inline
-def also_seen(kind: Any, seen: Any, x: Any, y: Any) -> Any:
-    """What was seen of some bins, zero of none, and what is seen of the bin (x, y)."""
-    if is_told_by_sum(kind, x):
-        # All bits of all: one operation for two bins, in a third of the time of their maximum. They are no less than
-        # the largest pattern, but where bins lie on both sides of 2 they are those of infinity, and looked at in vain.
-        return seen | pattern(x) | pattern(y)
-    return type(seen)(seen | type(seen)(odd_bits(x) | odd_bits(y)))
-
-
-@inline
-def is_odd(kind: Any, seen: Any, zero: Any, are_low: Any) -> Any:
-    """True if one of the bins, of the precision of ``zero``, may be what `odd_bins` looks for."""
-    if is_told_by_sum(kind, zero):
-        return seen >= pattern(-zero) if are_low else seen > highest_pattern(zero)  # a sign, or more than HUGE
-    return seen != 0
-
-
-@inline
-def weigh(products: Any, w: Any, x: Any) -> None:
-    """Write w x to ``products``, for as many items as there are weights; one of zero hides an infinite term."""
-    for i in range(len(w)):
-        products[i] = w[i] * x[i] if w[i] > 0 else w[i]
-
-
-@inline
-def ask_for(x_address: Any, y_address: Any, first: Any, n: Any) -> None:
-    """Have memory fetch the ``n`` bytes from ``first`` on after each address."""
-    for line in range(0, n, LINE):
-        prefetch(x_address + first + line)
-        prefetch(y_address + first + line)
-
-
-@inline
-def _fill_terms(how, addresses, offset, n):
-    # Loops from 0: one from the offset may have a negative index, for all that the compiler knows, and is not
-    # vectorised.
-    widest_vectors()
-    kind, a, b = how
-    precision = type(a)
-    t = view(addresses[0] + offset, n, precision)
-    x, y = view(addresses[1] + offset, n, precision), view(addresses[2] + offset, n, precision)
-    if is_in_two_steps(kind):
-        u, v = room(n, precision(0.0)), room(n, precision(0.0))
-        for i in range(n):
-            t[i], u[i], v[i] = begun_bin_term(kind, x[i], y[i], a, b)
-        for i in range(n):
-            t[i] = ended_bin_term(kind, x[i], y[i], a, b, (t[i], u[i], v[i]))
-    else:
-        for i in range(n):
-            t[i] = bin_term(kind, x[i], y[i], a, b)
-
-
-@inline
-def odd_bins(kind: Any, seen: Any, total: Any, x: Any, y: Any, is_plain: Any) -> Any:
-    """Nonzero where the fast loops can't take some of the bins (x, y).
-
-    ``seen`` is nonzero if one of them, or of others, is too high or invalid, and for kinds that are not told by their
-    sum also if one is too small. ``total`` is that of their terms, and ``is_plain`` unless weights are in it.
-    """
-    is_told = is_told_by_sum(kind, total) and is_plain and is_clear_sum(total)
-    if seen == 0 and (is_told or not is_told_by_sum(kind, total)):
-        return np.int64(0)
-    return _odd_part_of(x, is_told) | _odd_part_of(y, is_told)
-
-
-@inline
-def odd_products(w: Any, total: Any) -> Any:
-    """Nonzero where products of weights and terms, neither of them normalised, may have left the normal range."""
-    return np.int64(len(w) > 0 and not is_clear_sum(abs(total)))
-
-
-@inline
-def is_moderate(scale: Any) -> Any:
-    """True where a scale keeps every operand of the fast loops in the normal range; false for NaN."""
-    _, _, largest, _ = constants(scale)
-    return (scale <= largest) & (scale * largest >= type(scale)(1.0))

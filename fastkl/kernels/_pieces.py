@@ -12,10 +12,10 @@ import numpy as np
 from fastkl.kernels._jit import apart, entry, inline
 from fastkl.kernels._logratio import odd_bits
 from fastkl.kernels._memory import keep, view
+from fastkl.kernels._odd import is_moderate
 from fastkl.kernels._piece import (
     GIVEN_TOTALS,
     PIECE,
-    is_moderate,
     is_staged,
     job_of,
     measure,

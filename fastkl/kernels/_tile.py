@@ -6,28 +6,15 @@ computed bin by bin, and only the totals (`_lanes.row_totals`) know where a row 
 
 import numpy as np
 
-from fastkl.kernels._jit import apart, entry, inline, widest_vectors
+from fastkl.kernels._jit import apart, entry, inline
 from fastkl.kernels._lanes import row_totals, spread
 from fastkl.kernels._load import ADDRESS, ALONG_ROWS, BIN_STEP, CONVERTER, ROW_STEPS, load, row_address
 from fastkl.kernels._logratio import constants, is_clear_sum, odd_bits
 from fastkl.kernels._memory import call, keep, view
-from fastkl.kernels._piece import (
-    MEMO,
-    SMALL,
-    fill_ahead,
-    in_chunks,
-    is_moderate,
-    job_of,
-    layout_of,
-    look_at,
-    memory_for,
-    odd_bins,
-    odd_products,
-    scratch_in,
-    shape_of,
-    weigh,
-)
-from fastkl.kernels._terms import bin_term, is_in_units_of_p, is_told_by_sum, refine, scales
+from fastkl.kernels._odd import is_moderate, look_at, odd_bins, odd_products
+from fastkl.kernels._piece import MEMO, SMALL, job_of, layout_of, memory_for, scratch_in, shape_of
+from fastkl.kernels._sum import fill_ahead, fill_scaled_ahead, weighed
+from fastkl.kernels._terms import is_in_units_of_p, is_told_by_sum, refine, scales
 from fastkl.kernels._transpose import transpose
 
 TILE_BINS = 64  # the most bins of a short row
@@ -72,10 +59,12 @@ def _tile(kind, job, scratch, row, stop, factor, out, todo):
         _sum_bins(odd, q_total, y, w, t)
         are_low = _are_low(p_total) and _are_low(q_total) and len(w) == 0
         _spread_scales(kind, odd, p_total, q_total, total, a, b)
-        seen = _fill_scaled_ahead(kind, t, x, y, a, b, are_low, x_ahead, y_ahead)
+        seen = look_at(kind, x, y, are_low)
+        fill_scaled_ahead(kind, t, x, y, a, b, x_ahead, y_ahead)
     else:
-        seen = fill_ahead(kind, t, x, y, precision(1.0), precision(1.0), False, x_ahead, y_ahead)
-    weigh(t, w, t)
+        seen = look_at(kind, x, y, False)
+        fill_ahead(kind, t, x, y, precision(1.0), precision(1.0), x_ahead, y_ahead)
+    _weigh(t, w, t)
     _sum_rows(t, total)
     if job.normalize and len(w) == 0:
         _refine_rows(kind, t, total, x, y, p_total, view(scratch.a, 1, precision))
@@ -129,6 +118,13 @@ def _address_of(job, operand, row, count, buffer_address, memo_address, spare):
 
 
 @inline
+def _weigh(products, w, x):
+    # As many as there are weights.
+    for i in range(len(w)):
+        products[i] = weighed(w[i], x[i])
+
+
+@inline
 def _copy(to, values):
     for i in range(len(to)):
         to[i] = values[i]
@@ -156,7 +152,7 @@ def _with_pseudocount(job, odd, x, side):
 @inline
 def _sum_bins(odd, totals, x, w, products):
     if len(w):
-        weigh(products, w, x)
+        _weigh(products, w, x)
         _check(odd, products, len(x) // len(odd))
         _sum_rows(products, totals)
     else:
@@ -194,33 +190,6 @@ def _spread_scales(kind, odd, p_total, q_total, scale, a, b):
     if not is_in_units_of_p(kind):
         spread(a.ctypes.data, n, count, scale)
     spread(b.ctypes.data, n, count, q_total)
-
-
-@inline
-def _fill_scaled_ahead(kind, t, x, y, a, b, are_low, x_ahead, y_ahead):
-    """`fill_ahead` of bins that are not checked, each with its own scales."""
-    addresses = t.ctypes.data, x.ctypes.data, y.ctypes.data, a.ctypes.data, b.ctypes.data
-    return _fill_scaled(kind, t.dtype.type(0), addresses, len(t), are_low, (x_ahead, y_ahead))
-
-
-@apart
-def _fill_scaled(kind, zero, addresses, n, are_low, ahead):
-    x, y = view(addresses[1], n, type(zero)), view(addresses[2], n, type(zero))
-    seen = look_at(kind, x, y, are_low)
-    in_chunks(_fill_scaled_terms, (kind, zero), addresses, n, x.itemsize, ahead)
-    return seen
-
-
-@inline
-def _fill_scaled_terms(how, addresses, offset, n):
-    widest_vectors()
-    kind, zero = how
-    precision = type(zero)
-    t = view(addresses[0] + offset, n, precision)
-    x, y = view(addresses[1] + offset, n, precision), view(addresses[2] + offset, n, precision)
-    a, b = view(addresses[3] + offset, n, precision), view(addresses[4] + offset, n, precision)
-    for i in range(n):
-        t[i] = bin_term(kind, x[i], y[i], a[i], b[i])
 
 
 @inline

@@ -1,0 +1,105 @@
+"""Totals over the bins of a row, of whatever a function makes of one bin, in the order that `_lanes` lays down."""
+
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+
+from fastkl.kernels._lanes import LANES_BYTES, Vectors, fold
+from fastkl.kernels._loops import Step
+from fastkl.kernels._memory import LINE, ask_for_line, view
+
+_CHUNK = 512  # bytes of items that a first step is done for before the second
+
+
+def add_up(begin: Any, add: Any, how: Any, nothing: Any, addresses: Any, n: Any, ahead: Any) -> tuple[Any, ...]:
+    """Totals over the ``n`` items at each of the addresses, while memory fetches what lies at the two ``ahead``.
+
+    ``nothing`` are the totals of no items: numbers, or unsigned integers of as many bits, whose bits are collected. The
+    items are of the type of the first. ``add(how, *totals, *items)`` gives the totals with one item more; items of zero
+    are to change nothing. If that takes so many operations that a loop waits, as the processor looks ahead over too few
+    items, ``begin(how, *items)`` is not None and makes more items of them, which take part in the addition: it is done
+    for a chunk of items first.
+    """
+    lanes = [np.zeros(LANES_BYTES // zero.itemsize, type(zero)) for zero in nothing]
+    operands = [view(address, n, type(nothing[0])) for address in addresses]
+    for i in range(n):
+        lane, items = i % len(lanes[0]), [operand[i] for operand in operands]
+        more = begin(how, *items) if begin else ()
+        for total, value in zip(lanes, add(how, *(total[lane] for total in lanes), *items, *more), strict=True):
+            total[lane] = value
+    return tuple(fold(total) for total in lanes)
+
+
+@overload(add_up, inline="always")
+def _add_up(begin, add, how, nothing, addresses, n, ahead):
+    return lambda begin, add, how, nothing, addresses, n, ahead: _totals(begin, add, how, nothing, addresses, n, ahead)
+
+
+@intrinsic
+def _totals(typingctx, begin, add, how, nothing, addresses, n, ahead):
+    items = [nothing[0]] * len(addresses)
+    begun = None if begin is types.none else Step.of(typingctx, begin, how, items)
+    added = Step.of(typingctx, add, how, [*nothing, *items, *(begun.results if begun else ())])
+
+    def codegen(context, builder, signature, arguments):
+        _, _, how, _, addresses, n, ahead = arguments
+        v = Vectors(builder, nothing[0])
+        lanes = v.index(LANES_BYTES // v.size)
+        totals = [v.lanes(context.get_value_type(zero)) for zero in nothing]
+        operands = _Operands(v, cgutils.unpack_tuple(builder, addresses), n)
+
+        def rounds(start, stop):
+            return cgutils.for_range_slice(builder, start, stop, lanes, v.index)
+
+        def ask_for(first):
+            for address in cgutils.unpack_tuple(builder, ahead):
+                for line in range(0, LANES_BYTES, LINE):
+                    ask_for_line(builder, builder.add(v.offset(address, first), v.index(line)))
+
+        if begun is None:
+            with rounds(v.index(0), n) as (first, _):
+                ask_for(first)
+                data = [*totals, *operands.at(first)]
+                added.repeat(context, builder, how, data, totals, lanes, is_unrolled=True)
+        else:
+            chunk = v.index(_CHUNK // v.size)
+            parts = [v.buffer(context.get_value_type(kind), chunk.constant) for kind in begun.results]
+            with cgutils.for_range_slice(builder, v.index(0), n, chunk, v.index) as (start, _):
+                stop = v.least(builder.add(start, chunk), n)
+                with rounds(start, stop) as (first, _):
+                    ask_for(first)
+                    results = [builder.gep(part, [builder.sub(first, start)]) for part in parts]
+                    begun.repeat(context, builder, how, operands.at(first), results, lanes, is_unrolled=True)
+                with rounds(start, stop) as (first, _):
+                    data = [builder.gep(part, [builder.sub(first, start)]) for part in parts]
+                    data = [*totals, *operands.at(first), *data]
+                    added.repeat(context, builder, how, data, totals, lanes, is_unrolled=True)
+        return context.make_tuple(builder, signature.return_type, [v.total(lanes) for lanes in totals])
+
+    return types.Tuple(list(nothing))(begin, add, how, nothing, addresses, n, ahead), codegen
+
+
+class _Operands:
+    """Where the items of a round lie: in place, or if they do not fill it on the stack, with zeros behind them."""
+
+    def __init__(self, v, addresses, n):
+        self._v, self._addresses = v, addresses
+        builder, rest = v.builder, v.builder.urem(n, v.index(LANES_BYTES // v.size))
+        self._whole = builder.sub(n, rest)
+        self._rests = [v.lanes(v.real.element) for _ in addresses]
+        with builder.if_then(builder.icmp_signed("!=", rest, v.index(0))):
+            for address, lanes in zip(addresses, self._rests, strict=True):
+                for k in range(LANES_BYTES // v.bytes):
+                    at, mask = v.plus(self._whole, k * v.width), v.first_lanes(v.plus(rest, -k * v.width))
+                    builder.store(v.load(address, at, mask), v.vector(lanes, k))
+
+    def at(self, first):
+        builder = self._v.builder
+        is_whole = builder.icmp_signed("<", first, self._whole)
+        return [
+            builder.select(is_whole, self._v.item(address, first), rest)
+            for address, rest in zip(self._addresses, self._rests, strict=True)
+        ]

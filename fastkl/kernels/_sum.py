@@ -1,0 +1,200 @@
+"""The terms of bins that lie in the first-level cache: computed, checked and added up at once, or written.
+
+Meanwhile memory fetches others: it works while the arithmetic does. 256 bins, double, normalised, one thread: 1.2 ns a
+bin without, 0.8 with.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from fastkl.kernels._fold import add_up
+from fastkl.kernels._jit import apart, by_kind, inline, never_inlined, widest_vectors
+from fastkl.kernels._lanes import scan
+from fastkl.kernels._logratio import pattern
+from fastkl.kernels._loops import for_each
+from fastkl.kernels._memory import LINE, keep, prefetch, unowned, view
+from fastkl.kernels._odd import also_seen, is_odd, look_at, odd_parts
+from fastkl.kernels._terms import (
+    IN_TWO_STEPS,
+    KINDS,
+    REFINED,
+    begun_bin_term,
+    bin_term,
+    ended_bin_term,
+    is_told_by_sum,
+    refine,
+)
+
+CHUNK = 512  # bytes that are written while as many are asked for
+
+
+@inline
+def ask_for(x_address: Any, y_address: Any, first: Any, n: Any) -> None:
+    """Have memory fetch the ``n`` bytes from ``first`` on after each address."""
+    for line in range(0, n, LINE):
+        prefetch(x_address + first + line)
+        prefetch(y_address + first + line)
+
+
+@inline
+def weighed(w: Any, x: Any) -> Any:
+    """w x; a weight of zero hides an infinite term."""
+    return w * x if w > 0 else w
+
+
+@inline
+def sum_ahead(kind: Any, x: Any, y: Any, w: Any, a: Any, b: Any, is_checked: Any, x_ahead: Any, y_ahead: Any) -> Any:
+    """(sum of the terms of the bins (a x, b y), seen), while memory fetches what lies at two addresses.
+
+    The terms are weighed where there are weights. ``seen`` is what `odd_bins` wants of bins that are not checked yet.
+    """
+    addresses, ahead = (x.ctypes.data, y.ctypes.data, w.ctypes.data), (x_ahead, y_ahead)
+    if len(w):
+        total, seen = _sum_weighed(kind, addresses, len(x), a, b, ahead)
+    else:
+        total, seen = _sum(kind, addresses, len(x), a, b, ahead)
+    if is_checked:
+        return total, np.int64(0)
+    if not is_told_by_sum(kind, a):
+        return total, look_at(kind, x, y, False)
+    return total, np.int64(0) if not is_odd(kind, seen, type(a)(0.0), False) else odd_parts(kind, x, y)
+
+
+@apart
+def _sum_weighed(kind, addresses, n, a, b, ahead):
+    never_inlined()
+    widest_vectors()
+    nothing = type(a)(0.0), pattern(type(a)(0.0))
+    return add_up(None, _add_weighed, (kind, a, b), nothing, addresses, n, ahead)
+
+
+def _sum_in_one_step(kind, addresses, n, a, b, ahead):
+    never_inlined()
+    widest_vectors()
+    nothing = type(a)(0.0), pattern(type(a)(0.0))
+    return add_up(None, _add, (kind, a, b), nothing, (addresses[0], addresses[1]), n, ahead)
+
+
+def _sum_in_two_steps(kind, addresses, n, a, b, ahead):
+    never_inlined()
+    widest_vectors()
+    nothing = type(a)(0.0), pattern(type(a)(0.0))
+    return add_up(_begin, _add_ended, (kind, a, b), nothing, (addresses[0], addresses[1]), n, ahead)
+
+
+_SUMS = {kind: _sum_in_two_steps if kind in IN_TWO_STEPS else _sum_in_one_step for kind in KINDS}
+
+
+def _sum(kind, addresses, n, a, b, ahead):
+    return _SUMS[type(kind)](kind, addresses, n, a, b, ahead)
+
+
+by_kind(_sum, _SUMS, are_apart=True)
+
+
+@inline
+def _add(how, total, seen, x, y):
+    kind, a, b = how
+    return total + bin_term(kind, x, y, a, b), _also_seen(kind, seen, x, y)
+
+
+@inline
+def _add_weighed(how, total, seen, x, y, w):
+    kind, a, b = how
+    return total + weighed(w, bin_term(kind, x, y, a, b)), _also_seen(kind, seen, x, y)
+
+
+@inline
+def _begin(how, x, y):
+    kind, a, b = how
+    return begun_bin_term(kind, x, y, a, b)
+
+
+@inline
+def _add_ended(how, total, seen, x, y, r, s, t):
+    kind, a, b = how
+    return total + ended_bin_term(kind, x, y, a, b, (r, s, t)), _also_seen(kind, seen, x, y)
+
+
+@inline
+def _also_seen(kind, seen, x, y):
+    # One operation, or none: what takes more is looked at apart.
+    return also_seen(kind, seen, x, y) if is_told_by_sum(kind, x) else seen
+
+
+def refined_sum(kind: Any, x: Any, y: Any, a: Any, b: Any, total: Any) -> Any:
+    """The sum of the terms again, those refined that need it (`_terms.refine`); ``total`` where none does."""
+    return _REFINED_SUMS[type(kind)](kind, x, y, a, b, total)
+
+
+def _same_sum(kind, x, y, a, b, total):
+    return total
+
+
+def _refined_sum(kind, x, y, a, b, total):
+    t = np.empty(len(x), type(a))
+    fill_ahead(kind, unowned(t), x, y, a, b, 0, 0)
+    if refine(kind, unowned(t), x, y):
+        total = scan(unowned(t))[0]
+    keep(t)
+    return total
+
+
+_REFINED_SUMS = {kind: _refined_sum if kind in REFINED else _same_sum for kind in KINDS}
+by_kind(refined_sum, _REFINED_SUMS, are_apart=True)
+
+
+@inline
+def fill_ahead(kind: Any, t: Any, x: Any, y: Any, a: Any, b: Any, x_ahead: Any, y_ahead: Any) -> None:
+    """Write the terms of the bins (a x, b y) to t, while memory fetches what lies at two addresses."""
+    _fill(kind, (t.ctypes.data, x.ctypes.data, y.ctypes.data), len(t), a, b, (x_ahead, y_ahead))
+
+
+@inline
+def fill_scaled_ahead(kind: Any, t: Any, x: Any, y: Any, a: Any, b: Any, x_ahead: Any, y_ahead: Any) -> None:
+    """`fill_ahead` of bins that have scales of their own."""
+    addresses = t.ctypes.data, x.ctypes.data, y.ctypes.data, a.ctypes.data, b.ctypes.data
+    _fill_scaled(kind, t.dtype.type(0), addresses, len(t), (x_ahead, y_ahead))
+
+
+@apart
+def _fill(kind, addresses, n, a, b, ahead):
+    never_inlined()
+    widest_vectors()
+    zero = type(a)(0.0)
+    for first in range(0, n, len(_chunk(addresses[0], 0, CHUNK, zero))):
+        t = _chunk(addresses[0], first, n, zero)
+        x, y = _chunk(addresses[1], first, n, zero), _chunk(addresses[2], first, n, zero)
+        ask_for(ahead[0], ahead[1], first * t.itemsize, len(t) * t.itemsize)
+        for_each(_write, (kind, a, b), (t,), (x, y))
+
+
+@apart
+def _fill_scaled(kind, zero, addresses, n, ahead):
+    never_inlined()
+    widest_vectors()
+    for first in range(0, n, len(_chunk(addresses[0], 0, CHUNK, zero))):
+        t = _chunk(addresses[0], first, n, zero)
+        x, y = _chunk(addresses[1], first, n, zero), _chunk(addresses[2], first, n, zero)
+        a, b = _chunk(addresses[3], first, n, zero), _chunk(addresses[4], first, n, zero)
+        ask_for(ahead[0], ahead[1], first * t.itemsize, len(t) * t.itemsize)
+        for_each(_write_scaled, kind, (t,), (x, y, a, b))
+
+
+@inline
+def _chunk(address, first, n, zero):
+    # As many of the n items at the address as are taken together, from the first on.
+    size = view(address, 0, type(zero)).itemsize
+    return view(address + first * size, min(CHUNK // size, n - first), type(zero))
+
+
+@inline
+def _write(how, t, x, y):
+    kind, a, b = how
+    return (bin_term(kind, x, y, a, b),)
+
+
+@inline
+def _write_scaled(kind, t, x, y, a, b):
+    return (bin_term(kind, x, y, a, b),)
