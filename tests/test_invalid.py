@@ -40,6 +40,20 @@ def test_the_message_names_argument_index_bin_value_and_number(bins, bad, normal
 
 
 @pytest.mark.parametrize("bins", BINS)
+def test_bins_of_both_signs_whose_sum_is_zero_are_seen(bins):
+    x, y = rows((2, bins)), rows((2, bins), 1)
+    x[1, :1024] = 0  # all of a piece of a long row
+    x[1, :3] = 1, -2, 1
+    for function in COMPARISONS:
+        for a, b, name in (x, y, "p"), (y, x, "q"):
+            with pytest.raises(ValueError, match=re.escape(f"{name}[1] is not a histogram: bin 1 is -2.0")):
+                function(a, b)
+            # Rows that lie side by side, and rows of one argument alone.
+            assert np.isnan(function(a.T, b.T, axis=0, on_invalid="nan")).tolist() == [False, True]
+            assert np.isnan(function(a[1], b[1], on_invalid="nan"))
+
+
+@pytest.mark.parametrize("bins", BINS)
 def test_the_message_names_histograms_without_a_total(bins):
     x, y = rows((2, 3, bins)), rows(bins)
     x[1, 1] = x[1, 2] = 0
