@@ -51,6 +51,22 @@ def test_the_size_of_the_batch_does_not_matter(bins, name, dtype):
             np.testing.assert_array_equal(np.concatenate(parts), alone)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])  # at 0 another term takes part
+def test_neither_layout_nor_weights_of_one_nor_empty_bins_matter_to_alpha(alpha, dtype):
+    rng = np.random.default_rng(7)
+    x = rng.random((300, 60)).astype(dtype)
+    y = (rng.random((300, 60)) * np.exp(rng.normal(size=(300, 60)))).astype(dtype)
+    rows = fastkl.alpha_divergence(x, y, alpha, normalize=False)
+    padded = [np.pad(z, ((0, 0), (0, 68))) for z in (x, y)]
+    for p, q in ((x, y), padded):
+        columns = fastkl.alpha_divergence(p.T.copy(), q.T.copy(), alpha, axis=0, normalize=False)
+        weighed = fastkl.alpha_divergence(p, q, alpha, normalize=False, weights=np.ones(p.shape[1], dtype))
+        np.testing.assert_array_equal(fastkl.alpha_divergence(p, q, alpha, normalize=False), rows)
+        np.testing.assert_array_equal(columns, rows)
+        np.testing.assert_array_equal(weighed, rows)
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.uint16])
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize(("rows", "bins"), [(70, 1), (70, 8), (70, 40), (300, 300), (40, 2100)])

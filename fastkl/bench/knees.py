@@ -127,7 +127,7 @@ def _of_lengths(points: Points) -> list[str]:
         f"A row of {first} bins takes {about(first * fastkl[first])} ns, {fastkl[first]:.3g} for each bin; the "
         f"cheapest rows are those of {cheapest:,} bins, {fastkl[cheapest]:.3g} ns per bin.",
         f"Rows of up to {kernels.TILE_BINS} bins are computed many at once, longer ones one by one, in pieces of up to "
-        f"{kernels.PIECE:,} bins, whose terms stay in the first cache; rows of more than {_CHUNK:,} bins are shared "
+        f"{kernels.PIECE:,} bins, which stay in the first cache; rows of more than {_CHUNK:,} bins are shared "
         "by the threads.",
     ]
 

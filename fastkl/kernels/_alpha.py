@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastkl.kernels._exp import exp_tail, nearest, power_of_two
-from fastkl.kernels._jit import by_precision, term
+from fastkl.kernels._jit import by_precision, inline, term
 from fastkl.kernels._logratio import (
     align_exponents,
     artanh_tail,
@@ -85,6 +85,12 @@ def alpha_term_begun(x: Any, y: Any) -> Any:
     return kl, log_of_aligned(a, aligned), shift
 
 
+@inline
+def _whole_log(shift: Any, small_log: Any) -> Any:
+    # Never fused: it would be where the first step is done before, and would not where the product is there already.
+    return shift * log2_of_shift(small_log) + small_log
+
+
 @term
 def alpha_term_ended(
     x: Any, y: Any, kl: Any, small_log: Any, shift: Any, excess: Any, inverse_excess: Any, inverse_alpha: Any
@@ -95,7 +101,7 @@ def alpha_term_ended(
     high = _high_part(x, excess)
     low = real(excess - high)
     inverse = real(inverse_excess)
-    log = shift * log2_of_shift(x) + small_log
+    log = _whole_log(shift, small_log)
     # x (exp(t) - 1) and x (exp(t) - 1 - t).
     n, power, r = _reduce(shift, small_log, high, low)
     rest = (r * r) * exp_tail(r)
@@ -103,8 +109,10 @@ def alpha_term_ended(
     large += large - large  # NaN, not inf: what is too large for the fast loops is not an infinite term
     grown = x * (r + rest) if n == zero else large * (one + (r + rest)) - x
     beyond = x * rest if n == zero else grown - x * ((high + low) * log)
-    grown = grown * inverse if inverse != zero else x * log
-    g = kl + beyond * inverse if abs(log) < one else (grown - x) + y
+    # The factors are chosen, not the products: of two products one alone might be fused with what follows, in one loop
+    # and not in another.
+    grown, factor = (grown, inverse) if inverse != zero else (x, log)
+    g = kl + beyond * inverse if abs(log) < one else (grown * factor - x) + y
     x_alone = infinity if excess >= 0.0 else -x * inverse
     g = real(inverse_alpha) * g if is_positive(y) else x_alone
     return g if is_positive(x) else real(inverse_alpha) * y

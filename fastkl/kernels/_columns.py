@@ -7,7 +7,7 @@ the order that `_lanes` lays down, so that the result is the same to the bit.
 import numpy as np
 
 from fastkl.kernels._jit import apart, entry, inline, widest_vectors
-from fastkl.kernels._lanes import BYTES, VECTORS
+from fastkl.kernels._lanes import LANES_BYTES
 from fastkl.kernels._load import ALONG_ROWS, BIN_STEP, CONVERTER, ROW_STEPS, row_address
 from fastkl.kernels._logratio import constants, is_clear_sum, pattern
 from fastkl.kernels._loops import for_each
@@ -29,7 +29,7 @@ def columns(kind, zero, p, q, shape, n, start, stop, normalize, factor, out, tod
     precision = type(zero)
     most = _width(max(n, 1)) // view(p[0], 0, precision).itemsize
     blocks = np.empty((2, most * n if p[ALONG_ROWS] == 0 or q[ALONG_ROWS] == 0 else 1), precision)
-    lanes = np.empty(VECTORS * BYTES // blocks.itemsize * most, precision)
+    lanes = np.empty(LANES_BYTES // blocks.itemsize * most, precision)
     totals, odd = np.empty((5, most), precision), np.empty(most, np.int64)
     patterns = np.empty(most, type(pattern(zero)))
     innermost = shape[len(shape) - 1]

@@ -11,7 +11,7 @@ from fastkl.kernels._lanes import LANES_BYTES, Vectors, fold
 from fastkl.kernels._loops import Step
 from fastkl.kernels._memory import LINE, ask_for_line, view
 
-_CHUNK = 512  # bytes of items that a first step is done for before the second
+_CHUNK = 4 * LANES_BYTES  # of items that a first step is done for before the second
 
 
 def add_up(begin: Any, add: Any, how: Any, nothing: Any, addresses: Any, n: Any, ahead: Any) -> tuple[Any, ...]:

@@ -97,7 +97,7 @@ def _told(module, group, is_unrolled):
         return module.add_metadata([ir.MetaDataString(module, name), *values])
 
     unrolled, as_it_is = say("llvm.loop.unroll.enable"), say("llvm.loop.unroll.disable")
-    loop = ir.values.MDValue(module, (), str(len(module.metadata)))
+    loop = _Own(module)
     loop.operands = (  # the first is itself: so no loop is taken for another
         loop,
         say("llvm.loop.parallel_accesses", group),
@@ -109,13 +109,17 @@ def _told(module, group, is_unrolled):
     return loop
 
 
-class _Distinct(ir.values.MDValue):  # type: ignore[misc]
-    """Metadata that says nothing, but is no other that says nothing."""
+class _Own(ir.values.MDValue):  # type: ignore[misc]
+    """Metadata that is no other, whatever it says."""
 
     __eq__, __hash__ = object.__eq__, object.__hash__
 
     def __init__(self, module):
         super().__init__(module, (), str(len(module.metadata)))
+
+
+class _Distinct(_Own):
+    """Metadata that says nothing."""
 
     def descr(self, buf):
         buf += ("distinct !{}", "\n")

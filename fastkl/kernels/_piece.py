@@ -60,7 +60,7 @@ class Side(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Addresses of buffers."""
+    """Addresses of buffers; those from the terms on are for tiles."""
 
     left: Any
     right: Any

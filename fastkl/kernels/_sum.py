@@ -51,7 +51,7 @@ def sum_ahead(kind: Any, x: Any, y: Any, w: Any, a: Any, b: Any, is_checked: Any
     """
     addresses, ahead = (x.ctypes.data, y.ctypes.data, w.ctypes.data), (x_ahead, y_ahead)
     if len(w):
-        total, seen = _sum_weighed(kind, addresses, len(x), a, b, ahead)
+        total, seen = _weighed_sum(kind, addresses, len(x), a, b, ahead)
     else:
         total, seen = _sum(kind, addresses, len(x), a, b, ahead)
     if is_checked:
@@ -59,14 +59,6 @@ def sum_ahead(kind: Any, x: Any, y: Any, w: Any, a: Any, b: Any, is_checked: Any
     if not is_told_by_sum(kind, a):
         return total, look_at(kind, x, y, False)
     return total, np.int64(0) if not is_odd(kind, seen, type(a)(0.0), False) else odd_parts(kind, x, y)
-
-
-@apart
-def _sum_weighed(kind, addresses, n, a, b, ahead):
-    never_inlined()
-    widest_vectors()
-    nothing = type(a)(0.0), pattern(type(a)(0.0))
-    return add_up(None, _add_weighed, (kind, a, b), nothing, addresses, n, ahead)
 
 
 def _sum_in_one_step(kind, addresses, n, a, b, ahead):
@@ -83,14 +75,34 @@ def _sum_in_two_steps(kind, addresses, n, a, b, ahead):
     return add_up(_begin, _add_ended, (kind, a, b), nothing, (addresses[0], addresses[1]), n, ahead)
 
 
-_SUMS = {kind: _sum_in_two_steps if kind in IN_TWO_STEPS else _sum_in_one_step for kind in KINDS}
+def _weighed_sum_in_one_step(kind, addresses, n, a, b, ahead):
+    never_inlined()
+    widest_vectors()
+    nothing = type(a)(0.0), pattern(type(a)(0.0))
+    return add_up(None, _add_weighed, (kind, a, b), nothing, addresses, n, ahead)
+
+
+def _weighed_sum_in_two_steps(kind, addresses, n, a, b, ahead):
+    never_inlined()
+    widest_vectors()
+    nothing = type(a)(0.0), pattern(type(a)(0.0))
+    return add_up(_begin_weighed, _add_weighed_ended, (kind, a, b), nothing, addresses, n, ahead)
+
+
+_SUMS = dict.fromkeys(KINDS, _sum_in_one_step) | dict.fromkeys(IN_TWO_STEPS, _sum_in_two_steps)
+_WEIGHED_SUMS = dict.fromkeys(KINDS, _weighed_sum_in_one_step) | dict.fromkeys(IN_TWO_STEPS, _weighed_sum_in_two_steps)
 
 
 def _sum(kind, addresses, n, a, b, ahead):
     return _SUMS[type(kind)](kind, addresses, n, a, b, ahead)
 
 
+def _weighed_sum(kind, addresses, n, a, b, ahead):
+    return _WEIGHED_SUMS[type(kind)](kind, addresses, n, a, b, ahead)
+
+
 by_kind(_sum, _SUMS, are_apart=True)
+by_kind(_weighed_sum, _WEIGHED_SUMS, are_apart=True)
 
 
 @inline
@@ -112,9 +124,20 @@ def _begin(how, x, y):
 
 
 @inline
+def _begin_weighed(how, x, y, w):
+    return _begin(how, x, y)
+
+
+@inline
 def _add_ended(how, total, seen, x, y, r, s, t):
     kind, a, b = how
     return total + ended_bin_term(kind, x, y, a, b, (r, s, t)), _also_seen(kind, seen, x, y)
+
+
+@inline
+def _add_weighed_ended(how, total, seen, x, y, w, r, s, t):
+    kind, a, b = how
+    return total + weighed(w, ended_bin_term(kind, x, y, a, b, (r, s, t))), _also_seen(kind, seen, x, y)
 
 
 @inline
@@ -134,14 +157,14 @@ def _same_sum(kind, x, y, a, b, total):
 
 def _refined_sum(kind, x, y, a, b, total):
     t = np.empty(len(x), type(a))
-    fill_ahead(kind, unowned(t), x, y, a, b, 0, 0)
+    fill_ahead(kind, unowned(t), x, y, a, b, x.ctypes.data, y.ctypes.data)
     if refine(kind, unowned(t), x, y):
         total = scan(unowned(t))[0]
     keep(t)
     return total
 
 
-_REFINED_SUMS = {kind: _refined_sum if kind in REFINED else _same_sum for kind in KINDS}
+_REFINED_SUMS = dict.fromkeys(KINDS, _same_sum) | dict.fromkeys(REFINED, _refined_sum)
 by_kind(refined_sum, _REFINED_SUMS, are_apart=True)
 
 

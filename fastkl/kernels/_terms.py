@@ -237,15 +237,6 @@ def ended_bin_term(kind: Any, x: Any, y: Any, a: Any, b: Any, begun: Any) -> Any
     return _ENDED_BIN_TERM[type(kind)](kind, x, y, a, b, begun)
 
 
-def _term_begun(kind, x, y, a, b):
-    term = bin_term(kind, x, y, a, b)
-    return term, term, term
-
-
-def _term_ended(kind, x, y, a, b, begun):
-    return begun[0]
-
-
 def _alpha_begun(kind, x, y, a, b):
     x, y = _in_order(kind.is_exchanged, x, b * y)
     return alpha_term_begun(x, y)
@@ -442,9 +433,6 @@ _BIN_TERM = {
 }
 KINDS = tuple(_BIN_TERM)
 REFINED = (CrossEntropy,)
-# Terms of so many operations that a loop over them waits: the processor looks ahead over too few bins. In two loops
-# they take 60 % of the time.
-IN_TWO_STEPS = (Alpha,)
 _WIDE_TERM = {
     KL: _kl_wide,
     CrossEntropy: _cross_entropy_wide,
@@ -467,8 +455,10 @@ _IS_REFINED = dict.fromkeys(_BIN_TERM, _no) | dict.fromkeys(REFINED, _yes)
 _IS_TOLD_BY_SUM = dict.fromkeys(_BIN_TERM, _told_in_double) | dict.fromkeys(_POWERS, _not_told) | {KL: _told}
 _IN_UNITS_OF_P = dict.fromkeys(_BIN_TERM, _yes) | dict.fromkeys(_SYMMETRIC, _no)
 _FOLLOWS_CHAIN_RULE = dict.fromkeys(_BIN_TERM, _no) | {KL: _yes, CrossEntropy: _yes}
-_BEGUN_BIN_TERM = dict.fromkeys(_BIN_TERM, _term_begun) | {Alpha: _alpha_begun}
-_ENDED_BIN_TERM = dict.fromkeys(_BIN_TERM, _term_ended) | {Alpha: _alpha_ended}
+# Terms of so many operations that a loop over them waits: the processor looks ahead over too few bins. In two loops
+# they take 60 % of the time.
+_BEGUN_BIN_TERM, _ENDED_BIN_TERM = {Alpha: _alpha_begun}, {Alpha: _alpha_ended}
+IN_TWO_STEPS = tuple(_BEGUN_BIN_TERM)
 
 by_kind(bin_term, _BIN_TERM)
 by_kind(begun_bin_term, _BEGUN_BIN_TERM)
