@@ -38,7 +38,7 @@ def _write_each(typingctx, function, how, results, operands, n):
     def codegen(context, builder, signature, arguments):
         _, how, result_arrays, operand_arrays, n = arguments
         values = *cgutils.unpack_tuple(builder, result_arrays), *cgutils.unpack_tuple(builder, operand_arrays)
-        data = [context.make_array(kind)(context, builder, value).data for kind, value in zip(arrays, values)]  # noqa: B905
+        data = [context.make_array(k)(context, builder, value).data for k, value in zip(arrays, values, strict=True)]
         with builder.if_then(builder.icmp_signed(">", n, n.type(0))):
             step.repeat(context, builder, how, data, data[: len(results)], n, is_unrolled=False)
         return context.get_dummy_value()
