@@ -23,6 +23,8 @@ _GROUP = 1 << 26
 _MANY = 8
 # A thread is worth its start for this many bins.
 _BINS_PER_THREAD = 1 << 17
+# So many rows side by side fill the vectors of the kernel for columns.
+_FEWEST_COLUMNS = 32
 _DOUBLE, _SINGLE = np.dtype(np.float64), np.dtype(np.float32)
 _CONTIGUOUS = (_DOUBLE.itemsize,)
 _BEHAVED = 0x0500  # NumPy's bits for aligned and writeable; `flags.writeable` warns of arrays that it broadcast
@@ -261,6 +263,7 @@ class _Engine:
         turned = [batch.is_turned(index) for index in (0, 1)]
         self.are_columns = (
             any(turned)
+            and batch.neighbours >= _FEWEST_COLUMNS
             and all(turned[index] or batch.steps[index][-1] == 0 for index in (0, 1))
             and len(batch.operands) == 2
             and question.pseudocount == 0.0

@@ -85,6 +85,8 @@ def test_the_layout_does_not_matter(rows, bins, name, dtype):
         np.testing.assert_array_equal(call(name, x.T.copy(), y.T, axis=0, **options), expected)
         cubes = x.reshape(2, -1, bins).transpose(1, 2, 0), y.reshape(2, -1, bins).transpose(1, 2, 0).copy()
         np.testing.assert_array_equal(call(name, *cubes, axis=1, **options).T.ravel(), expected)
+        slabs = [z.reshape(2, -1, bins).transpose(0, 2, 1).copy() for z in (x, y)]
+        np.testing.assert_array_equal(call(name, *slabs, axis=1, **options).ravel(), expected)
 
 
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "entropy"])

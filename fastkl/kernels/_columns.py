@@ -56,8 +56,10 @@ def columns(kind, zero, p, q, shape, n, start, stop, normalize, factor, out, tod
                 a[r], b[r] = scales(kind, p_total[r], q_total[r])
                 odd[r] = 0 if is_moderate(a[r]) & is_moderate(b[r]) & (p_total[r] > 0) else 1
         into, scales_of_rows = (*buffers, total.ctypes.data), (a.ctypes.data, b.ctypes.data)
+        x_ahead = _distance(unowned(p), unowned(shape), row, min(row + count, stop - 1))
+        y_ahead = _distance(unowned(q), unowned(shape), row, min(row + count, stop - 1))
         is_checked = normalize and is_told_by_sum(kind, zero)
-        _sum_terms(kind, zero, into, (x, x_step, y, y_step), n, count, scales_of_rows, is_checked)
+        _sum_terms(kind, zero, into, (x, x_step, x_ahead, y, y_step, y_ahead), n, count, scales_of_rows, is_checked)
         if _is_any_odd(kind, seen, total):
             is_told = is_told_by_sum(kind, zero)
             _find_odd_rows(unowned(odd[:count]), total, x, x_step, n, is_told)
@@ -93,6 +95,12 @@ def _open(operand, shape, row, n, count, block):
         for i in range(n):
             block[i * count : (i + 1) * count] = bins[i]
     return np.int64(block.ctypes.data), step
+
+
+@inline
+def _distance(operand, shape, row, following):
+    # In bytes, of rows that are read in place.
+    return row_address(operand, shape, following) - row_address(operand, shape, row) if operand[ALONG_ROWS] else 0
 
 
 @apart
@@ -152,12 +160,12 @@ def _sum_terms(kind, zero, into, bins, n, count, scales, is_checked):
     # next rows meanwhile.
     widest_vectors()
     lanes_address, rounds, seen_address, total_address = into
-    x_address, x_step, y_address, y_step = bins
+    x_address, x_step, x_ahead, y_address, y_step, y_ahead = bins
     precision = type(zero)
     total, lanes = view(total_address, count, precision), view(lanes_address, rounds * count, precision)
     seen = view(seen_address, count, type(pattern(zero)))
     a, b = view(scales[0], count, precision), view(scales[1], count, precision)
-    ahead, left = count * total.itemsize, len(lanes)
+    left = len(lanes)
     while left >= 2 * n * count and left > count:  # no bin comes to the lanes of the second half
         left //= 2
     lanes[:left] = 0
@@ -165,10 +173,10 @@ def _sum_terms(kind, zero, into, bins, n, count, scales, is_checked):
         seen[:] = 0
     for i in range(n):
         x_bin, y_bin = x_address + i * x_step, y_address + i * y_step
-        # The lines that begin in the next block: the one before them belongs to this one too, and is there.
-        for line in range(ahead + LINE - 1, 2 * ahead + LINE - 1, LINE):
-            prefetch(x_bin + line)
-            prefetch(y_bin + line)
+        # The lines that begin in the next block: the one before them belongs to this one too, mostly, and is there.
+        for line in range(LINE - 1, LINE - 1 + count * total.itemsize, LINE):
+            prefetch(x_bin + x_ahead + line)
+            prefetch(y_bin + y_ahead + line)
         lane = i * count % len(lanes)
         x, y = view(x_bin, count, precision), view(y_bin, count, precision)
         sums = lanes[lane : lane + count]
