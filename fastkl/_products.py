@@ -99,14 +99,15 @@ def plan_of(divergence: str, alpha: float | None, normalize: bool) -> Plan:
         return plan._replace(terms=()) if divergence in ("js", "cross_entropy") and not normalize else plan
     if alpha == 1.0:
         return _KL
-    if alpha == 0.0 and divergence == "alpha":  # the product of the reverse one, the term of its own function
-        return _PLANS["reverse_kl"]._replace(kind=alpha_of(alpha), is_exchanged=False)
+    if alpha == 0.0 and divergence == "alpha":
+        return _PLANS["reverse_kl"]
     terms = ((alpha, 1.0 - alpha),) if normalize and alpha != 0.0 and abs(alpha) < 64.0 else ()
+    kind, answer = alpha_of(alpha) if divergence == "alpha" else renyi_of(alpha)
+    plan = Plan(kind, answer or run, False, terms, alpha)
     if divergence == "alpha":
-        return Plan(alpha_of(alpha), run, False, terms, alpha)
-    kind, answer = renyi_of(alpha)
+        return plan
     # Of negative orders it is negative, and each of them would be in doubt.
-    return Plan(kind, answer, False, terms if alpha > 0 else (), alpha, True)
+    return plan._replace(terms=terms if alpha > 0 else (), is_logarithm=True)
 
 
 @dataclass(slots=True)

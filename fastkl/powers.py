@@ -84,7 +84,8 @@ def alpha_divergence(
     """
     options = options_of((axis, base, normalize, weights, pseudocount, on_invalid, keepdims, out, dtype, threads, dim))
     order = check_order(alpha, may_be_infinite=False)
-    return compare(alpha_of(order), {"p": p, "q": q}, options)
+    kind, answer = alpha_of(order)
+    return compare(kind, {"p": p, "q": q}, options, answer=answer)
 
 
 def renyi_divergence(
@@ -156,24 +157,30 @@ def renyi_divergence(
     return compare(kind, {"p": p, "q": q}, options, answer=answer)
 
 
-def renyi_of(order: float) -> tuple[Any, Callable[..., Answers]]:
-    """The kind of term of the Rényi divergence of that order, and what makes divergences of a batch."""
+def renyi_of(order: float) -> tuple[Any, Callable[..., Answers] | None]:
+    """The kind of term of the Rényi divergence of that order, and what makes divergences if one run won't."""
     if order == 1.0:
-        return KL(), run
+        return KL(), None
     if math.isinf(order):
         return KL(), partial(_extreme_ratio, order)
     if abs(order) < _ZERO:
         return Absent(), _order_zero
-    return alpha_of(order), partial(_renyi, order)
+    return alpha_of(order)[0], partial(_renyi, order)
 
 
-def alpha_of(order: float) -> Alpha | KL:
-    """The kind of term of the alpha-divergence of that order."""
-    # Differences from 1 and 0 are exact.
+def alpha_of(order: float) -> tuple[Any, Callable[..., Answers] | None]:
+    """The kind of term of the alpha-divergence of that order, and what makes divergences if one run won't."""
     if order == 1.0:
-        return KL()
-    excess, is_exchanged = _power_of(order if abs(order) >= _ZERO else 0.0)
-    return Alpha(excess, 1.0 / excess if excess != 0.0 else 0.0, 1.0 / (1.0 + excess), is_exchanged)
+        return KL(), None
+    if abs(order) < _ZERO:
+        return KL(), _reverse
+    # Differences from 1 and 0 are exact.
+    excess, is_exchanged = _power_of(order)
+    return Alpha(excess, 1.0 / excess, 1.0 / (1.0 + excess), is_exchanged), None
+
+
+def _reverse(batch: Batch, question: Question, precision: np.dtype[Any], threads: int | None) -> Answers:
+    return run(batch.exchanged(), question, precision, threads)
 
 
 def _power_of(order: float) -> Power:

@@ -103,7 +103,7 @@ def test_near_rows_keep_their_digits_where_powers_are_beyond_the_doubles():
 def test_orders_0_and_1_of_the_alpha_divergence_are_the_reverse_and_the_forward_divergence():
     p, q = np.random.default_rng(1).random((2, 50, 40))
     np.testing.assert_array_equal(fastkl.alpha_divergence(p, q, 1), fastkl.kl_divergence(p, q))
-    np.testing.assert_allclose(fastkl.alpha_divergence(p, q, 0), fastkl.kl_divergence(q, p), rtol=1e-14)
+    np.testing.assert_array_equal(fastkl.alpha_divergence(p, q, 0), fastkl.kl_divergence(q, p))
 
 
 @pytest.mark.parametrize("limit", [0.0, 1.0])

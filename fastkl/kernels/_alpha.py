@@ -4,8 +4,8 @@ With L = log(x / y), e = alpha - 1 and t = e L, the generalised alpha-divergence
 
     (x^alpha y^(1 - alpha) - alpha x - (1 - alpha) y) / (alpha e) = (x (exp(t) - 1) / e - x + y) / alpha
 
-Near x = y it is the term of KL, which is exact there, and x (exp(t) - 1 - t) / e, and the same through e = 0. For alpha
->= 1/2 the two never cancel by more than half of the first; smaller alpha are those of exchanged operands.
+Near x = y it is the term of KL, which is exact there, and x (exp(t) - 1 - t) / e. For alpha >= 1/2 the two never cancel
+by more than half of the first; smaller alpha are those of exchanged operands, and 0 and 1 are the divergences of KL.
 """
 
 import math
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastkl.kernels._exp import exp_tail, nearest, power_of_two
-from fastkl.kernels._jit import by_precision, inline, term
+from fastkl.kernels._jit import by_precision, term
 from fastkl.kernels._logratio import (
     align_exponents,
     artanh_tail,
@@ -27,8 +27,9 @@ from fastkl.kernels._logratio import (
 
 _LOG2 = math.log(2.0)
 _LOG2_E = 1.0 / _LOG2
-# The largest n of which there is 2^n, with room.
-_MOST_64, _MOST_32 = 1000.0, np.float32(120.0)
+# The least n of which there is 2^n, with room, and the n of which 2^n is inf.
+_LEAST_64, _INFINITE_64 = -1000.0, 1024.0
+_LEAST_32, _INFINITE_32 = np.float32(-120.0), np.float32(128.0)
 
 
 def _high_part_32(x, value):
@@ -40,35 +41,48 @@ def _high_part_64(x, value):
     return np.int64(np.float64(value).view(np.int64) & -2048).view(np.float64)
 
 
+@term
+def _clamp(x, least, most):
+    x = x if x > least else least
+    return x if x < most else most
+
+
 def _reduce_32(shift, log, high, low):
     k = shift * np.float32(2.0**-23)
     exact, small = high * k, (high + low) * log
-    n = nearest(max(exact + small * np.float32(_LOG2_E), -_MOST_32))
-    r = ((exact - n) + low * k) * np.float32(_LOG2) + small
-    return n, power_of_two(n) if n <= _MOST_32 else np.float32(np.nan), max(r, np.float32(-1.0))
+    n = nearest(_clamp(exact + small * np.float32(_LOG2_E), _LEAST_32, _INFINITE_32))
+    return n, power_of_two(n), ((exact - n) + low * k) * np.float32(_LOG2) + small
 
 
 def _reduce_64(shift, log, high, low):
     """(n, 2^n, r): (high + low) (k log 2 + log) = n log 2 + r, where k is a shift of `align_exponents`.
 
-    The large parts are subtracted exactly: n may have thousands of units, of which r would keep the rounding. NaN
-    stands for a power that may be too large; of those that are too small any small one serves, with an r that is no
-    more than usual.
+    The large parts are subtracted exactly: n may have thousands of units, of which r would keep the rounding. 2^n is
+    inf where it may be too large; where it is next to nothing r may be far below -1.
     """
     k = shift * 2.0**-52
     exact, small = high * k, (high + low) * log
-    n = nearest(max(exact + small * _LOG2_E, -_MOST_64))
-    r = ((exact - n) + low * k) * _LOG2 + small
-    return n, power_of_two(n) if n <= _MOST_64 else np.nan, max(r, -1.0)
+    n = nearest(_clamp(exact + small * _LOG2_E, _LEAST_64, _INFINITE_64))
+    return n, power_of_two(n), ((exact - n) + low * k) * _LOG2 + small
+
+
+def _is_near_32(shift):
+    return abs(shift) <= np.float32(2.0**23)
+
+
+def _is_near_64(shift):
+    """True for log(x / y) up to 1.1, where k is 1 at most; beyond, the logarithm is at least 0.98."""
+    return abs(shift) <= 2.0**52
 
 
 _high_part = by_precision(_high_part_32, _high_part_64)
 _reduce = by_precision(_reduce_32, _reduce_64)
+_is_near = by_precision(_is_near_32, _is_near_64)
 
 
 @term
 def alpha_term(x: Any, y: Any, excess: Any, inverse_excess: Any, inverse_alpha: Any) -> Any:
-    """The alpha-divergence of one bin, alpha = 1 + excess >= 1/2; ``inverse_excess`` is 0 where excess is."""
+    """The alpha-divergence of one bin, alpha = 1 + excess >= 1/2, excess no zero."""
     kl, small_log, shift = alpha_term_begun(x, y)
     return alpha_term_ended(x, y, kl, small_log, shift, excess, inverse_excess, inverse_alpha)
 
@@ -85,49 +99,44 @@ def alpha_term_begun(x: Any, y: Any) -> Any:
     return kl, log_of_aligned(a, aligned), shift
 
 
-@inline
-def _whole_log(shift: Any, small_log: Any) -> Any:
-    # Never fused: it would be where the first step is done before, and would not where the product is there already.
-    return shift * log2_of_shift(small_log) + small_log
+@term
+def _reduced_power(shift: Any, small_log: Any, excess: Any) -> Any:
+    # (n, 2^n, r, 2^n (exp(r) - 1 - r)): what the exponential of excess (k log 2 + small_log) is made of.
+    high = _high_part(small_log, excess)
+    n, power, r = _reduce(shift, small_log, high, type(small_log)(excess - high))
+    tail = r if r > type(r)(-1.0) else type(r)(-1.0)
+    return n, power, r, power * ((tail * tail) * exp_tail(tail))
 
 
 @term
 def alpha_term_ended(
     x: Any, y: Any, kl: Any, small_log: Any, shift: Any, excess: Any, inverse_excess: Any, inverse_alpha: Any
 ) -> Any:
-    """The rest of `alpha_term`."""
+    """The rest of `alpha_term`.
+
+    With 2^n less 1, which for n = 0 is exactly 0, nothing has to be asked of n.
+    """
     real = type(x)
-    one, zero, infinity = real(1.0), real(0.0), constants(x)[3]
-    high = _high_part(x, excess)
-    low = real(excess - high)
-    inverse = real(inverse_excess)
-    log = _whole_log(shift, small_log)
-    # x (exp(t) - 1) and x (exp(t) - 1 - t).
-    n, power, r = _reduce(shift, small_log, high, low)
-    rest = (r * r) * exp_tail(r)
-    large = x * power
-    large += large - large  # NaN, not inf: what is too large for the fast loops is not an infinite term
-    grown = x * (r + rest) if n == zero else large * (one + (r + rest)) - x
-    beyond = x * rest if n == zero else grown - x * ((high + low) * log)
-    # The factors are chosen, not the products: of two products one alone might be fused with what follows, in one loop
-    # and not in another.
-    grown, factor = (grown, inverse) if inverse != zero else (x, log)
-    g = kl + beyond * inverse if abs(log) < one else (grown * factor - x) + y
-    x_alone = infinity if excess >= 0.0 else -x * inverse
-    g = real(inverse_alpha) * g if is_positive(y) else x_alone
-    return g if is_positive(x) else real(inverse_alpha) * y
+    one, infinity = real(1.0), constants(x)[3]
+    n, power, r, rest = _reduced_power(shift, small_log, excess)
+    above, scaled = power - one, x * real(inverse_excess)
+    near = kl + scaled * (rest + (above * r + (above - n * real(_LOG2))))  # exp(t) - 1 - t
+    far = scaled * (rest + (power * r + above)) + (y - x)  # exp(t) - 1
+    g = near if _is_near(shift) else far
+    # -x / e where alpha is below 1. Where only y has something nothing has to be asked: what stands for an x of zero
+    # has a power, and is not what is multiplied.
+    alone = scaled * (infinity if excess > 0.0 else -one)
+    # NaN, not inf: what is too large for the fast loops is not an infinite term.
+    return alone if (not is_positive(y)) & (x > 0) else real(inverse_alpha) * g + g * real(0.0)
 
 
 @term
 def power_term(x: Any, y: Any, excess: Any) -> Any:
     """x^alpha y^(1 - alpha) = x exp(excess log(x / y)), 1/2 <= alpha = 1 + excess < 1."""
-    real = type(x)
-    high = _high_part(x, excess)
     a = positive(x)
     aligned, shift = align_exponents(a, positive(y))
-    _, power, r = _reduce(shift, log_of_aligned(a, aligned), high, real(excess - high))
-    power = (a * power) * (real(1.0) + (r + (r * r) * exp_tail(r)))
-    return power if is_positive(x) and is_positive(y) else real(0.0)
+    _, power, r, rest = _reduced_power(shift, log_of_aligned(a, aligned), excess)
+    return a * (rest + (power * r + power)) if is_positive(x) and is_positive(y) else type(x)(0.0)
 
 
 # Operands whose exponents are closer than _NEAR are computed as one; beyond _FAR the smaller does not count.
@@ -157,12 +166,11 @@ def wide_alpha_term(
         power, exponent = power * inverse, exponent + shift
         inverse, shift = math.frexp(inverse_alpha)
         return power * inverse, exponent + shift
-    if abs(apart) < _NEAR:
+    if abs(apart) < _NEAR and t > -_FAR:
         return alpha_term(x, math.ldexp(y, apart), excess, inverse_excess, inverse_alpha), x_exponent
     grown = x * math.expm1(t) if abs(t) < 1.0 else math.ldexp(power, exponent - x_exponent) - x
-    grown = grown * inverse_excess if inverse_excess != 0.0 else x * log
     rest = math.ldexp(y, apart) if apart > -_FAR else 0.0
-    return inverse_alpha * ((grown - x) + rest), x_exponent
+    return inverse_alpha * (grown * inverse_excess + (rest - x)), x_exponent
 
 
 @term

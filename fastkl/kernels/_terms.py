@@ -67,7 +67,7 @@ class Jeffreys(NamedTuple):
 class Alpha(NamedTuple):
     """sum (x^alpha y^(1 - alpha) - alpha x - (1 - alpha) y) / (alpha (alpha - 1)): the alpha-divergence.
 
-    alpha = 1 + excess >= 1/2, for a smaller one x and y are exchanged; ``inverse_excess`` is 0 where excess is.
+    alpha = 1 + excess >= 1/2, for a smaller one x and y are exchanged; neither 0 nor 1, which are those of `KL`.
     """
 
     excess: float
@@ -78,7 +78,7 @@ class Alpha(NamedTuple):
     @property
     def least_factor(self):
         """0 for orders that take terms beyond single precision, else 1."""
-        return float(self.excess == 0.0 or 2.0**-60 <= abs(self.excess) <= 2.0**60)
+        return float(2.0**-60 <= abs(self.excess) <= 2.0**60)
 
 
 class Power(NamedTuple):
