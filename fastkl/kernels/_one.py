@@ -160,7 +160,7 @@ def _measure(kind, x, y, normalize, totals, given_p, given_q):
         p_total, odd = total_of(x, is_told_by_sum(kind, zero))
         q_total, q_odd = total_of(y, is_told_by_sum(kind, zero))
         odd |= q_odd
-    ahead = address_ahead(x, x.ctypes.data), address_ahead(y, y.ctypes.data)
+    ahead = address_ahead(x.ctypes.data, len(x) * x.itemsize), address_ahead(y.ctypes.data, len(y) * y.itemsize)
     return sum_terms(kind, x, y, x[:0], p_total, q_total, odd, normalize, totals, given_p, given_q, *ahead)
 
 

@@ -178,15 +178,13 @@ def read_piece(job: Any, scratch: Any, block_row: Any, row: Any, k: Any, is_told
         odd |= q_odd
     if len(w):
         odd |= scan(w)[1]
-    p_ahead = address_ahead(x, p_address) if p_converter == 0 else p_address
-    q_ahead = address_ahead(x, q_address) if q_converter == 0 else q_address
-    return x, y, w, p_total, q_total, odd, p_ahead, q_ahead
+    return x, y, w, p_total, q_total, odd, address_ahead(p_address, m * p_step), address_ahead(q_address, m * q_step)
 
 
 @inline
-def address_ahead(x: Any, address: Any) -> Any:
-    """What to ask memory for while the terms of the bins ``x`` at ``address`` are computed."""
-    return address + max(len(x) * x.itemsize, _LEAST_AHEAD)
+def address_ahead(address: Any, size: Any) -> Any:
+    """What to ask memory for while the terms of the bins are computed that take ``size`` bytes from an address on."""
+    return address + max(size, _LEAST_AHEAD)
 
 
 @inline

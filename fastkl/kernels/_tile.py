@@ -47,7 +47,9 @@ def _tile(kind, job, scratch, row, stop, factor, out, todo):
         _check(odd, w, n)
     x = _read(job, job.p, row, count, scratch.left.bins, scratch.left.memo, scratch.terms)
     y = _read(job, job.q, row, count, scratch.right.bins, scratch.right.memo, scratch.terms)
-    x_ahead, y_ahead = x.ctypes.data + size * x.itemsize, y.ctypes.data + size * x.itemsize
+    following = min(row + count, stop - 1)
+    x_ahead = row_address(layout_of(job, job.p), shape_of(job), following)
+    y_ahead = row_address(layout_of(job, job.q), shape_of(job), following)
     if job.pseudocount > 0.0:
         x = _with_pseudocount(job, odd, x, scratch.left)
         y = _with_pseudocount(job, odd, y, scratch.right)
