@@ -11,7 +11,7 @@ from fastkl.kernels._lanes import LANES_BYTES
 from fastkl.kernels._load import ALONG_ROWS, BIN_STEP, CONVERTER, ROW_STEPS, row_address
 from fastkl.kernels._logratio import constants, is_clear_sum, pattern
 from fastkl.kernels._loops import for_each
-from fastkl.kernels._memory import LINE, call, keep, prefetch, unowned, view
+from fastkl.kernels._memory import LINE, call, keep, prefetch_for_later, unowned, view
 from fastkl.kernels._odd import also_seen, is_moderate, is_odd, odd_part
 from fastkl.kernels._terms import bin_term, is_in_units_of_p, is_told_by_sum, scales
 
@@ -107,19 +107,23 @@ def _distance(operand, shape, row, following):
 def _sum_bins(zero, into, address, step, n, count):
     # Writes the total of each row, and all bits to what is seen of it where `scan_for_high` would see something. Each
     # bin of the rows is met once, lane after lane: they lie far apart, and the processor knows few pages at a time.
+    widest_vectors()
     lanes_address, rounds, seen_address, total_address = into
     precision = type(zero)
     total, lanes = view(total_address, count, precision), view(lanes_address, rounds * count, precision)
     seen = view(seen_address, count, type(pattern(zero)))
     lanes[:] = 0
+    apart = rounds * step  # bytes from one bin of a lane to the next
     for lane in range(min(rounds, n)):
-        sums = lanes[lane * count : (lane + 1) * count]
-        for i in range(lane, n, 2 * rounds):
-            x = view(address + i * step, count, precision)
-            if i + rounds < n:
-                _add_two(sums, seen, x, view(address + (i + rounds) * step, count, precision))
-            else:
-                _add_one(sums, seen, x)
+        sums, bins = lanes[lane * count : (lane + 1) * count], (n - lane + rounds - 1) // rounds
+        first, of_fours = address + lane * step, bins // 4 * 4
+        for i in range(0, of_fours, 4):
+            at = first + i * apart
+            u, v = view(at, count, precision), view(at + apart, count, precision)
+            x, y = view(at + 2 * apart, count, precision), view(at + 3 * apart, count, precision)
+            for_each(_add_four, None, (sums, seen), (u, v, x, y))
+        for i in range(of_fours, bins):
+            for_each(_add_one, None, (sums, seen), (view(first + i * apart, count, precision),))
     _fold(lanes, total)
     _, huge, _, _ = constants(zero)
     for r in range(count):
@@ -128,19 +132,14 @@ def _sum_bins(zero, into, address, step, n, count):
 
 
 @inline
-def _add_two(sums, seen, x, y):
-    widest_vectors()
-    for r in range(len(sums)):
-        sums[r] = (sums[r] + x[r]) + y[r]
-        seen[r] |= pattern(x[r]) | pattern(y[r])
+def _add_four(how, total, seen, u, v, x, y):
+    bits = (pattern(u) | pattern(v)) | (pattern(x) | pattern(y))
+    return (((total + u) + v) + x) + y, type(seen)(seen | bits)
 
 
 @inline
-def _add_one(sums, seen, x):
-    widest_vectors()
-    for r in range(len(sums)):
-        sums[r] += x[r]
-        seen[r] |= pattern(x[r])
+def _add_one(how, total, seen, x):
+    return total + x, type(seen)(seen | pattern(x))
 
 
 @inline
@@ -175,8 +174,8 @@ def _sum_terms(kind, zero, into, bins, n, count, scales, is_checked):
         x_bin, y_bin = x_address + i * x_step, y_address + i * y_step
         # The lines that begin in the next block: the one before them belongs to this one too, mostly, and is there.
         for line in range(LINE - 1, LINE - 1 + count * total.itemsize, LINE):
-            prefetch(x_bin + x_ahead + line)
-            prefetch(y_bin + y_ahead + line)
+            prefetch_for_later(x_bin + x_ahead + line)
+            prefetch_for_later(y_bin + y_ahead + line)
         lane = i * count % len(lanes)
         x, y = view(x_bin, count, precision), view(y_bin, count, precision)
         sums = lanes[lane : lane + count]
