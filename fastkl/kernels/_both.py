@@ -6,7 +6,7 @@ from fastkl.kernels._fold import add_up
 from fastkl.kernels._jit import apart, entry, inline, never_inlined, widest_vectors
 from fastkl.kernels._logratio import is_clear_sum, pattern
 from fastkl.kernels._memory import keep
-from fastkl.kernels._odd import also_seen, is_moderate, is_odd, odd_bins, odd_parts, odd_products
+from fastkl.kernels._odd import also_seen, is_moderate, odd_bins, odd_parts, odd_products
 from fastkl.kernels._piece import job_of, memory_for, open_block, read_piece, scratch_in
 from fastkl.kernels._sum import weighed
 from fastkl.kernels._terms import KL, is_told_by_sum, kl_term, reverse_kl_term
@@ -64,9 +64,7 @@ def _sum_ahead(x, y, w, b, is_checked, x_ahead, y_ahead):
         there, back, seen = _sum_weighed(addresses, len(x), b, ahead)
     else:
         there, back, seen = _sum(addresses, len(x), b, ahead)
-    if is_checked or not is_odd(KL(), seen, type(b)(0.0), False):
-        return there, back, np.int64(0)
-    return there, back, odd_parts(KL(), x, y)
+    return there, back, np.int64(0) if is_checked else odd_parts(KL(), seen, x, y, False)
 
 
 @apart

@@ -65,12 +65,17 @@ def _look_at(kind, zero, addresses, n, are_low):
     seen = pattern(zero)
     for i in range(n):
         seen = also_seen(kind, seen, x[i], y[i])
-    return np.int64(0) if not is_odd(kind, seen, zero, are_low) else odd_parts(kind, x, y)
+    return odd_parts(kind, seen, x, y, are_low)
 
 
 @inline
-def odd_parts(kind: Any, x: Any, y: Any) -> Any:
-    """What is odd of the bins (x, y), if those that are too small are not where the sum tells of them."""
+def odd_parts(kind: Any, seen: Any, x: Any, y: Any, are_low: Any) -> Any:
+    """What is odd of the bins (x, y), of which `also_seen` has seen what it could; ``are_low`` as in `is_odd`.
+
+    Those that are too small are not, where the sum tells of them.
+    """
+    if not is_odd(kind, seen, x.dtype.type(0), are_low):
+        return np.int64(0)
     is_told = is_told_by_sum(kind, x.dtype.type(0))
     return odd_part_of(x, is_told) | odd_part_of(y, is_told)
 

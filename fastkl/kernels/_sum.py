@@ -14,7 +14,7 @@ from fastkl.kernels._lanes import scan
 from fastkl.kernels._logratio import pattern
 from fastkl.kernels._loops import for_each
 from fastkl.kernels._memory import LINE, keep, prefetch, unowned, view
-from fastkl.kernels._odd import also_seen, is_odd, look_at, odd_parts
+from fastkl.kernels._odd import also_seen, look_at, odd_parts
 from fastkl.kernels._terms import (
     IN_TWO_STEPS,
     KINDS,
@@ -58,7 +58,7 @@ def sum_ahead(kind: Any, x: Any, y: Any, w: Any, a: Any, b: Any, is_checked: Any
         return total, np.int64(0)
     if not is_told_by_sum(kind, a):
         return total, look_at(kind, x, y, False)
-    return total, np.int64(0) if not is_odd(kind, seen, type(a)(0.0), False) else odd_parts(kind, x, y)
+    return total, odd_parts(kind, seen, x, y, False)
 
 
 def _sum_in_one_step(kind, addresses, n, a, b, ahead):
@@ -186,7 +186,7 @@ def _fill(kind, addresses, n, a, b, ahead):
     never_inlined()
     widest_vectors()
     zero = type(a)(0.0)
-    for first in range(0, n, len(_chunk(addresses[0], 0, CHUNK, zero))):
+    for first in range(0, n, CHUNK // view(addresses[0], n, type(zero)).itemsize):
         t = _chunk(addresses[0], first, n, zero)
         x, y = _chunk(addresses[1], first, n, zero), _chunk(addresses[2], first, n, zero)
         ask_for(ahead[0], ahead[1], first * t.itemsize, len(t) * t.itemsize)
@@ -197,7 +197,7 @@ def _fill(kind, addresses, n, a, b, ahead):
 def _fill_scaled(kind, zero, addresses, n, ahead):
     never_inlined()
     widest_vectors()
-    for first in range(0, n, len(_chunk(addresses[0], 0, CHUNK, zero))):
+    for first in range(0, n, CHUNK // view(addresses[0], n, type(zero)).itemsize):
         t = _chunk(addresses[0], first, n, zero)
         x, y = _chunk(addresses[1], first, n, zero), _chunk(addresses[2], first, n, zero)
         a, b = _chunk(addresses[3], first, n, zero), _chunk(addresses[4], first, n, zero)
