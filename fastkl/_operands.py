@@ -14,8 +14,8 @@ from fastkl.kernels import TILE_BINS, converter, stager
 _Array = npt.NDArray[Any]
 _SINGLE, _DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 # Rows side by side for which it pays to turn a block on its side: a cache line of them. Fewer are read one by one, with
-# gaps, and find the next ones in the first-level cache: 3 of 256 bins in 1.7 ns a bin instead of 2.8.
-_FEWEST_TURNED = 8
+# gaps, where their bins and what lies between stay in the second-level cache: 3 of 256 bins in 1.7 ns a bin, not 2.8.
+_FEWEST_TURNED, _CACHED = 8, 1 << 20
 
 
 def as_array(value: Any, name: str) -> _Array:
@@ -105,9 +105,10 @@ class Batch:
         return np.array((array.ctypes.data, convert, bin_step, stage, along_rows, *steps), np.int64)
 
     def is_turned(self, index: int) -> bool:
-        """True where an operand's neighbouring rows, and enough of them, lie closer together than its bins."""
+        """True where an operand's neighbouring rows lie closer together than its bins, but a few short ones."""
         row_step, bin_step = abs(self.steps[index][-1]), abs(self.operands[index].strides[-1])
-        return self.bins > 1 and self.neighbours >= _FEWEST_TURNED and 0 < row_step < bin_step
+        are_few_and_short = self.neighbours < _FEWEST_TURNED and self.bins * bin_step <= _CACHED
+        return self.bins > 1 and self.neighbours > 1 and 0 < row_step < bin_step and not are_few_and_short
 
     def exchanged(self) -> "Batch":
         """The same with p and q, the first two operands, exchanged."""

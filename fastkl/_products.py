@@ -45,7 +45,7 @@ from fastkl import kernels
 from fastkl._blas import one_blas_thread_here
 from fastkl._engine import Answers, run
 from fastkl.kernels._factors import LEAST_32, LEAST_64
-from fastkl.powers import alpha_of, renyi_of
+from fastkl.powers import alpha_of, counts_as_zero, renyi_of
 
 _Array = npt.NDArray[Any]
 # A number: the shares raised to that power; masses: n / 2 of the shares.
@@ -99,9 +99,9 @@ def plan_of(divergence: str, alpha: float | None, normalize: bool) -> Plan:
         return plan._replace(terms=()) if divergence in ("js", "cross_entropy") and not normalize else plan
     if alpha == 1.0:
         return _KL
-    if alpha == 0.0 and divergence == "alpha":
+    if counts_as_zero(alpha) and divergence == "alpha":
         return _PLANS["reverse_kl"]
-    terms = ((alpha, 1.0 - alpha),) if normalize and alpha != 0.0 and abs(alpha) < 64.0 else ()
+    terms = ((alpha, 1.0 - alpha),) if normalize and not counts_as_zero(alpha) and abs(alpha) < 64.0 else ()
     kind, answer = alpha_of(alpha) if divergence == "alpha" else renyi_of(alpha)
     plan = Plan(kind, answer or run, False, terms, alpha)
     if divergence == "alpha":

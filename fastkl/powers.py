@@ -163,7 +163,7 @@ def renyi_of(order: float) -> tuple[Any, Callable[..., Answers] | None]:
         return KL(), None
     if math.isinf(order):
         return KL(), partial(_extreme_ratio, order)
-    if abs(order) < _ZERO:
+    if counts_as_zero(order):
         return Absent(), _order_zero
     return alpha_of(order)[0], partial(_renyi, order)
 
@@ -172,11 +172,16 @@ def alpha_of(order: float) -> tuple[Any, Callable[..., Answers] | None]:
     """The kind of term of the alpha-divergence of that order, and what makes divergences if one run won't."""
     if order == 1.0:
         return KL(), None
-    if abs(order) < _ZERO:
+    if counts_as_zero(order):
         return KL(), _reverse
     # Differences from 1 and 0 are exact.
     excess, is_exchanged = _power_of(order)
     return Alpha(excess, 1.0 / excess, 1.0 / (1.0 + excess), is_exchanged), None
+
+
+def counts_as_zero(order: float) -> bool:
+    """True for orders that have no reciprocal."""
+    return abs(order) < _ZERO
 
 
 def _reverse(batch: Batch, question: Question, precision: np.dtype[Any], threads: int | None) -> Answers:

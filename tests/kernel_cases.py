@@ -58,27 +58,27 @@ def _long_rows(name: str) -> Iterator[tuple[str, Any]]:
     for normalize in (True, False):
         yield f"{name} long {normalize}", call(name, p, q, normalize=normalize)
         yield f"{name} long f4 {normalize}", call(name, p.astype("f4"), q.astype("f4"), normalize=normalize)
-        p[2, 7] = np.nan
-        yield f"{name} long, turned {normalize}", call(name, p.T.copy(), q.T.copy(), axis=0, normalize=normalize)
-        p[2, 7] = 1
+        turned = [np.tile(x[:, -1060:], (3, 1)).T.copy() for x in (p, q)]  # as many rows as are staged
+        turned[0][7, 5] = np.nan
+        yield f"{name} long, turned {normalize}", call(name, *turned, axis=0, normalize=normalize)
     p[0, :2048], q[1, :2048] = 0, 0
     yield f"{name} long, empty pieces", call(name, p, q)
 
 
 def _columns(name: str) -> Iterator[tuple[str, Any]]:
-    for bins in (37, 48):
-        for dtype in ("f8", "f4"):
-            p, q = np.random.default_rng(bins).exponential(size=(2, bins, 33)).astype(dtype)
-            many = {"many": (p, q), "one p": (p[:, :1], q), "one q": (p, q[:, 3].copy())}
-            for label, (x, y) in many.items():
-                for normalize in (True, False):
-                    yield (
-                        f"{name} columns {bins} {dtype} {label} {normalize}",
-                        call(name, x, y, axis=0, normalize=normalize),
-                    )
-            p[1, 2], q[2, 5], p[0, 7], p[:, 8], q[3, 9], p[4, 10] = np.nan, -1, 1e-40, 0, 0, 1e30
+    # More bins than four rounds of the lanes, and fewer than two.
+    for dtype, bins in (("f8", 51), ("f8", 17), ("f4", 99), ("f4", 17)):
+        p, q = np.random.default_rng(bins).exponential(size=(2, bins, 33)).astype(dtype)
+        many = {"many": (p, q), "one p": (p[:, :1], q), "one q": (p, q[:, 3].copy())}
+        for label, (x, y) in many.items():
             for normalize in (True, False):
-                yield f"{name} columns {bins} {dtype} odd {normalize}", call(name, p, q, axis=0, normalize=normalize)
+                yield (
+                    f"{name} columns {bins} {dtype} {label} {normalize}",
+                    call(name, x, y, axis=0, normalize=normalize),
+                )
+        p[1, 2], q[2, 5], p[0, 7], p[:, 8], q[3, 9], p[4, 10] = np.nan, -1, 1e-40, 0, 0, 1e30
+        for normalize in (True, False):
+            yield f"{name} columns {bins} {dtype} odd {normalize}", call(name, p, q, axis=0, normalize=normalize)
 
 
 def _layouts() -> Iterator[tuple[str, Any]]:

@@ -5,7 +5,7 @@ With L = log(x / y), e = alpha - 1 and t = e L, the generalised alpha-divergence
     (x^alpha y^(1 - alpha) - alpha x - (1 - alpha) y) / (alpha e) = (x (exp(t) - 1) / e - x + y) / alpha
 
 Near x = y it is the term of KL, which is exact there, and x (exp(t) - 1 - t) / e. For alpha >= 1/2 the two never cancel
-by more than half of the first; smaller alpha are those of exchanged operands, and 0 and 1 are the divergences of KL.
+by more than six tenths of the first; smaller alpha are those of exchanged operands, and 0 and 1 are KL's divergences.
 """
 
 import math
@@ -30,6 +30,8 @@ _LOG2_E = 1.0 / _LOG2
 # The least n of which there is 2^n, with room, and the n of which 2^n is inf.
 _LEAST_64, _INFINITE_64 = -1000.0, 1024.0
 _LEAST_32, _INFINITE_32 = np.float32(-120.0), np.float32(128.0)
+# So small a power is nothing beside 1, and what it is multiplied by makes no subnormals of it.
+_NOTHING_64, _NOTHING_32 = -500.0, np.float32(-64.0)
 
 
 def _high_part_32(x, value):
@@ -47,22 +49,22 @@ def _clamp(x, least, most):
     return x if x < most else most
 
 
-def _reduce_32(shift, log, high, low):
+def _reduce_32(shift, log, high, low, least):
     k = shift * np.float32(2.0**-23)
     exact, small = high * k, (high + low) * log
-    n = nearest(_clamp(exact + small * np.float32(_LOG2_E), _LEAST_32, _INFINITE_32))
+    n = nearest(_clamp(exact + small * np.float32(_LOG2_E), least, _INFINITE_32))
     return n, power_of_two(n), ((exact - n) + low * k) * np.float32(_LOG2) + small
 
 
-def _reduce_64(shift, log, high, low):
+def _reduce_64(shift, log, high, low, least):
     """(n, 2^n, r): (high + low) (k log 2 + log) = n log 2 + r, where k is a shift of `align_exponents`.
 
     The large parts are subtracted exactly: n may have thousands of units, of which r would keep the rounding. 2^n is
-    inf where it may be too large; where it is next to nothing r may be far below -1.
+    inf where it may be too large; where n is the least r may be far below -1.
     """
     k = shift * 2.0**-52
     exact, small = high * k, (high + low) * log
-    n = nearest(_clamp(exact + small * _LOG2_E, _LEAST_64, _INFINITE_64))
+    n = nearest(_clamp(exact + small * _LOG2_E, least, _INFINITE_64))
     return n, power_of_two(n), ((exact - n) + low * k) * _LOG2 + small
 
 
@@ -75,9 +77,19 @@ def _is_near_64(shift):
     return abs(shift) <= 2.0**52
 
 
+def _least_32(x):
+    return _LEAST_32, _NOTHING_32
+
+
+def _least_64(x):
+    """The least n of which 2^n is wanted, alone and beside 1."""
+    return _LEAST_64, _NOTHING_64
+
+
 _high_part = by_precision(_high_part_32, _high_part_64)
 _reduce = by_precision(_reduce_32, _reduce_64)
 _is_near = by_precision(_is_near_32, _is_near_64)
+_least = by_precision(_least_32, _least_64)
 
 
 @term
@@ -100,12 +112,12 @@ def alpha_term_begun(x: Any, y: Any) -> Any:
 
 
 @term
-def _reduced_power(shift: Any, small_log: Any, excess: Any) -> Any:
-    # (n, 2^n, r, 2^n (exp(r) - 1 - r)): what the exponential of excess (k log 2 + small_log) is made of.
+def _reduced_power(shift: Any, small_log: Any, excess: Any, least: Any) -> Any:
+    # (n, r, 2^n, 2^n r, 2^n (exp(r) - 1 - r)): what the exponential of excess (k log 2 + small_log) is made of.
     high = _high_part(small_log, excess)
-    n, power, r = _reduce(shift, small_log, high, type(small_log)(excess - high))
-    tail = r if r > type(r)(-1.0) else type(r)(-1.0)
-    return n, power, r, power * ((tail * tail) * exp_tail(tail))
+    n, power, r = _reduce(shift, small_log, high, type(small_log)(excess - high), least)
+    usual = r if r > type(r)(-1.0) else type(r)(-1.0)
+    return n, r, power, power * usual, power * ((usual * usual) * exp_tail(usual))
 
 
 @term
@@ -118,10 +130,10 @@ def alpha_term_ended(
     """
     real = type(x)
     one, infinity = real(1.0), constants(x)[3]
-    n, power, r, rest = _reduced_power(shift, small_log, excess)
+    n, r, power, first, rest = _reduced_power(shift, small_log, excess, _least(x)[1])
     above, scaled = power - one, x * real(inverse_excess)
     near = kl + scaled * (rest + (above * r + (above - n * real(_LOG2))))  # exp(t) - 1 - t
-    far = scaled * (rest + (power * r + above)) + (y - x)  # exp(t) - 1
+    far = scaled * (rest + (first + above)) + (y - x)  # exp(t) - 1
     g = near if _is_near(shift) else far
     # -x / e where alpha is below 1. Where only y has something nothing has to be asked: what stands for an x of zero
     # has a power, and is not what is multiplied.
@@ -135,8 +147,8 @@ def power_term(x: Any, y: Any, excess: Any) -> Any:
     """x^alpha y^(1 - alpha) = x exp(excess log(x / y)), 1/2 <= alpha = 1 + excess < 1."""
     a = positive(x)
     aligned, shift = align_exponents(a, positive(y))
-    _, power, r, rest = _reduced_power(shift, log_of_aligned(a, aligned), excess)
-    return a * (rest + (power * r + power)) if is_positive(x) and is_positive(y) else type(x)(0.0)
+    _, _, power, first, rest = _reduced_power(shift, log_of_aligned(a, aligned), excess, _least(x)[0])
+    return a * (rest + (first + power)) if is_positive(x) and is_positive(y) else type(x)(0.0)
 
 
 # Operands whose exponents are closer than _NEAR are computed as one; beyond _FAR the smaller does not count.

@@ -96,7 +96,7 @@ def _power_of_two_32(n):
 
 
 def _power_of_two_64(n):
-    """2^n for a whole number n, -1022 <= n <= 1023, and 0 for -1023."""
+    """2^n for a whole number n, -1022 <= n <= 1023, 0 for -1023 and inf for 1024."""
     return np.int64(np.float64(n + (_ROUNDER_64 + _BIAS_64)).view(np.int64) << 52).view(np.float64)
 
 
