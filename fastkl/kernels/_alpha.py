@@ -20,7 +20,6 @@ from fastkl.kernels._logratio import (
     artanh_tail,
     constants,
     is_positive,
-    log2_of_shift,
     log_of_aligned,
     positive,
 )
@@ -49,32 +48,30 @@ def _clamp(x, least, most):
     return x if x < most else most
 
 
-def _reduce_32(shift, log, high, low, least):
-    k = shift * np.float32(2.0**-23)
+def _reduce_32(k, log, high, low, least):
     exact, small = high * k, (high + low) * log
     n = nearest(_clamp(exact + small * np.float32(_LOG2_E), least, _INFINITE_32))
     return n, power_of_two(n), ((exact - n) + low * k) * np.float32(_LOG2) + small
 
 
-def _reduce_64(shift, log, high, low, least):
-    """(n, 2^n, r): (high + low) (k log 2 + log) = n log 2 + r, where k is a shift of `align_exponents`.
+def _reduce_64(k, log, high, low, least):
+    """(n, 2^n, r): (high + low) (k log 2 + log) = n log 2 + r.
 
     The large parts are subtracted exactly: n may have thousands of units, of which r would keep the rounding. 2^n is
     inf where it may be too large; where n is the least r may be far below -1.
     """
-    k = shift * 2.0**-52
     exact, small = high * k, (high + low) * log
     n = nearest(_clamp(exact + small * _LOG2_E, least, _INFINITE_64))
     return n, power_of_two(n), ((exact - n) + low * k) * _LOG2 + small
 
 
-def _is_near_32(shift):
-    return abs(shift) <= np.float32(2.0**23)
+def _whole_32(shift):
+    return shift * np.float32(2.0**-23)
 
 
-def _is_near_64(shift):
-    """True for log(x / y) up to 1.1, where k is 1 at most; beyond, the logarithm is at least 0.98."""
-    return abs(shift) <= 2.0**52
+def _whole_64(shift):
+    """The whole number that a shift of `align_exponents` stands for."""
+    return shift * 2.0**-52
 
 
 def _least_32(x):
@@ -88,53 +85,55 @@ def _least_64(x):
 
 _high_part = by_precision(_high_part_32, _high_part_64)
 _reduce = by_precision(_reduce_32, _reduce_64)
-_is_near = by_precision(_is_near_32, _is_near_64)
+_whole = by_precision(_whole_32, _whole_64)
 _least = by_precision(_least_32, _least_64)
 
 
 @term
 def alpha_term(x: Any, y: Any, excess: Any, inverse_excess: Any, inverse_alpha: Any) -> Any:
     """The alpha-divergence of one bin, alpha = 1 + excess >= 1/2, excess no zero."""
-    kl, small_log, shift = alpha_term_begun(x, y)
-    return alpha_term_ended(x, y, kl, small_log, shift, excess, inverse_excess, inverse_alpha)
+    kl, small_log, k = alpha_term_begun(x, y)
+    return alpha_term_ended(x, y, kl, small_log, k, excess, inverse_excess, inverse_alpha)
 
 
 @term
 def alpha_term_begun(x: Any, y: Any) -> Any:
-    """The term of KL, and log(x / y) in two parts, a small one and a shift of `align_exponents`."""
+    """(the term of KL, r, k), where log(x / y) = k log 2 + r."""
     a, b = positive(x), positive(y)
     aligned, shift = align_exponents(a, b)
+    k = _whole(shift)
     d = a - aligned
     s = d / (a + aligned)
     z = s * s
-    kl = (shift * log2_of_shift(x) * x + (b - aligned)) + s * (d + (x * z) * artanh_tail(z))
-    return kl, log_of_aligned(a, aligned), shift
+    kl = (k * type(x)(_LOG2) * x + (b - aligned)) + s * (d + (x * z) * artanh_tail(z))
+    return kl, log_of_aligned(a, aligned), k
 
 
 @term
-def _reduced_power(shift: Any, small_log: Any, excess: Any, least: Any) -> Any:
+def _reduced_power(k: Any, small_log: Any, excess: Any, least: Any) -> Any:
     # (n, r, 2^n, 2^n r, 2^n (exp(r) - 1 - r)): what the exponential of excess (k log 2 + small_log) is made of.
     high = _high_part(small_log, excess)
-    n, power, r = _reduce(shift, small_log, high, type(small_log)(excess - high), least)
+    n, power, r = _reduce(k, small_log, high, type(small_log)(excess - high), least)
     usual = r if r > type(r)(-1.0) else type(r)(-1.0)
     return n, r, power, power * usual, power * ((usual * usual) * exp_tail(usual))
 
 
 @term
 def alpha_term_ended(
-    x: Any, y: Any, kl: Any, small_log: Any, shift: Any, excess: Any, inverse_excess: Any, inverse_alpha: Any
+    x: Any, y: Any, kl: Any, small_log: Any, k: Any, excess: Any, inverse_excess: Any, inverse_alpha: Any
 ) -> Any:
     """The rest of `alpha_term`.
 
-    With 2^n less 1, which for n = 0 is exactly 0, nothing has to be asked of n.
+    With 2^n less 1, which for n = 0 is exactly 0, nothing has to be asked of n. Where k is 1 at most the logarithm is
+    up to 1.1, and beyond at least 0.98.
     """
     real = type(x)
     one, infinity = real(1.0), constants(x)[3]
-    n, r, power, first, rest = _reduced_power(shift, small_log, excess, _least(x)[1])
+    n, r, power, first, rest = _reduced_power(k, small_log, excess, _least(x)[1])
     above, scaled = power - one, x * real(inverse_excess)
     near = kl + scaled * (rest + (above * r + (above - n * real(_LOG2))))  # exp(t) - 1 - t
     far = scaled * (rest + (first + above)) + (y - x)  # exp(t) - 1
-    g = near if _is_near(shift) else far
+    g = near if abs(k) <= one else far
     # -x / e where alpha is below 1. Where only y has something nothing has to be asked: what stands for an x of zero
     # has a power, and is not what is multiplied.
     alone = scaled * (infinity if excess > 0.0 else -one)
@@ -147,7 +146,7 @@ def power_term(x: Any, y: Any, excess: Any) -> Any:
     """x^alpha y^(1 - alpha) = x exp(excess log(x / y)), 1/2 <= alpha = 1 + excess < 1."""
     a = positive(x)
     aligned, shift = align_exponents(a, positive(y))
-    _, _, power, first, rest = _reduced_power(shift, log_of_aligned(a, aligned), excess, _least(x)[0])
+    _, _, power, first, rest = _reduced_power(_whole(shift), log_of_aligned(a, aligned), excess, _least(x)[0])
     return a * (rest + (first + power)) if is_positive(x) and is_positive(y) else type(x)(0.0)
 
 
@@ -204,4 +203,4 @@ def _wide_log_ratio(x, x_exponent, y, y_exponent):
     # (k, r): log(x 2^x_exponent / (y 2^y_exponent)) = k log 2 + r; k is 0 and r exact where they are near each other.
     a = positive(x)
     aligned, shift = align_exponents(a, positive(y))
-    return x_exponent - y_exponent + shift * 2.0**-52, log_of_aligned(a, aligned)
+    return x_exponent - y_exponent + _whole(shift), log_of_aligned(a, aligned)

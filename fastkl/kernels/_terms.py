@@ -244,8 +244,8 @@ def _alpha_begun(kind, x, y, a, b):
 
 def _alpha_ended(kind, x, y, a, b, begun):
     x, y = _in_order(kind.is_exchanged, x, b * y)
-    kl, small_log, shift = begun
-    return alpha_term_ended(x, y, kl, small_log, shift, kind.excess, kind.inverse_excess, kind.inverse_alpha)
+    kl, small_log, k = begun
+    return alpha_term_ended(x, y, kl, small_log, k, kind.excess, kind.inverse_excess, kind.inverse_alpha)
 
 
 def wide_term(kind: Any, x: Any, x_exponent: Any, y: Any, y_exponent: Any) -> Any:
