@@ -102,12 +102,11 @@ def plan_of(divergence: str, alpha: float | None, normalize: bool) -> Plan:
     if counts_as_zero(alpha) and divergence == "alpha":
         return _PLANS["reverse_kl"]
     terms = ((alpha, 1.0 - alpha),) if normalize and not counts_as_zero(alpha) and abs(alpha) < 64.0 else ()
-    kind, answer = alpha_of(alpha) if divergence == "alpha" else renyi_of(alpha)
-    plan = Plan(kind, answer or run, False, terms, alpha)
-    if divergence == "alpha":
-        return plan
-    # Of negative orders it is negative, and each of them would be in doubt.
-    return plan._replace(terms=terms if alpha > 0 else (), is_logarithm=True)
+    is_logarithm = divergence == "renyi"
+    kind, answer = renyi_of(alpha) if is_logarithm else alpha_of(alpha)
+    if is_logarithm and alpha < 0.0:  # it is negative, and each of them would be in doubt
+        terms = ()
+    return Plan(kind, answer or run, False, terms, alpha, is_logarithm)
 
 
 @dataclass(slots=True)

@@ -66,7 +66,7 @@ def _long_rows(name: str) -> Iterator[tuple[str, Any]]:
 
 
 def _columns(name: str) -> Iterator[tuple[str, Any]]:
-    # More bins than four rounds of the lanes, and fewer than two.
+    # Some lanes have four bins, or all of them fewer.
     for dtype, bins in (("f8", 51), ("f8", 17), ("f4", 99), ("f4", 17)):
         p, q = np.random.default_rng(bins).exponential(size=(2, bins, 33)).astype(dtype)
         many = {"many": (p, q), "one p": (p[:, :1], q), "one q": (p, q[:, 3].copy())}

@@ -52,7 +52,7 @@ def test_the_size_of_the_batch_does_not_matter(bins, name, dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])  # at 0 another term takes part
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])  # 0 and 1 have another term
 def test_neither_layout_nor_weights_of_one_nor_empty_bins_matter_to_alpha(alpha, dtype):
     rng = np.random.default_rng(7)
     x = rng.random((300, 60)).astype(dtype)
