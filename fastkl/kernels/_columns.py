@@ -113,17 +113,17 @@ def _sum_bins(zero, into, address, step, n, count):
     total, lanes = view(total_address, count, precision), view(lanes_address, rounds * count, precision)
     seen = view(seen_address, count, type(pattern(zero)))
     lanes[:] = 0
-    apart = rounds * step  # bytes from one bin of a lane to the next
+    stride = rounds * step  # bytes from one bin of a lane to the next
     for lane in range(min(rounds, n)):
         sums, bins = lanes[lane * count : (lane + 1) * count], (n - lane + rounds - 1) // rounds
         first, of_fours = address + lane * step, bins // 4 * 4
         for i in range(0, of_fours, 4):
-            at = first + i * apart
-            u, v = view(at, count, precision), view(at + apart, count, precision)
-            x, y = view(at + 2 * apart, count, precision), view(at + 3 * apart, count, precision)
+            at = first + i * stride
+            u, v = view(at, count, precision), view(at + stride, count, precision)
+            x, y = view(at + 2 * stride, count, precision), view(at + 3 * stride, count, precision)
             for_each(_add_four, None, (sums, seen), (u, v, x, y))
         for i in range(of_fours, bins):
-            for_each(_add_one, None, (sums, seen), (view(first + i * apart, count, precision),))
+            for_each(_add_one, None, (sums, seen), (view(first + i * stride, count, precision),))
     _fold(lanes, total)
     _, huge, _, _ = constants(zero)
     for r in range(count):
