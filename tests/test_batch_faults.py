@@ -37,7 +37,7 @@ _job.rows_together = lambda *_: 20
 compute = _kinds.RowKind.compute
 
 def slowly(self, start, blocks):
-    time.sleep(0.004)
+    time.sleep(0.008)
     return compute(self, start, blocks)
 
 _kinds.RowKind.compute = slowly
@@ -60,13 +60,14 @@ for kill in range(21):
             os._exit(0)
         finally:
             os._exit(1)
+    os.close(tell)  # so that a child that has ended is not waited for
     if kill < 20:
         for _ in range(random.randrange(4)):
             os.read(seen, 1)
         time.sleep(random.uniform(0.0, 0.01))
         os.kill(child, signal.SIGKILL)
     status = os.waitpid(child, 0)[1]
-    os.close(seen), os.close(tell)
+    os.close(seen)
     journal = _journal.folder_of(Path(sys.argv[1])) / "journal.json"
     reached.append(journal.read_text().split('"done": ')[1].split(",")[0] if journal.exists() else "-")
     if status == 0:

@@ -453,7 +453,7 @@ def test_a_run_that_ends_in_the_middle_leaves_what_was_there(
     if existing:
         Path("kl.npy").write_text("precious")
     monkeypatch.setitem(_kinds.ROW_FUNCTIONS, "kl", end_in_third_block)
-    monkeypatch.setattr(_plan, "BLOCK_BYTES", 640)
+    monkeypatch.setattr(_plan, "BLOCK_BYTES", 320)
     assert fails(capsys, "kl p.npy p.npy -o kl.npy --force", status) == f"fastkl: {message}\n"
     assert not existing or Path("kl.npy").read_text() == "precious"
 

@@ -7,7 +7,7 @@ and ``fit`` are runs.
 ===========  ==========================================================================================================
 `_run`       the loop, and what is kept when it ends early
 `_open`      files opened and compared, options checked
-`_job`       blocks computed while the next are read
+`_job`       blocks computed two at a time, or while the next is read
 `_kinds`     divergences of rows; `_allpairs`: pairwise and nearest; `_fitted`: fits
 `_beside`    weights, edges and points in files
 `_plan`      how many rows make a block; `_pace`: fewer where they are slow

@@ -28,6 +28,8 @@ _MOST_ROWS, _FEWEST_ROWS = 1024, 64
 class _AllPairs:
     """What both kinds share: the panels of y."""
 
+    is_side_by_side = False
+
     def __init__(self, x: Source, y: Source, is_itself: bool, options: dict[str, Any], memory: int) -> None:
         self.row_source, self.streamed = x, {"x": x}
         self._y, self._is_itself, self._options = y, is_itself, options

@@ -22,7 +22,7 @@ class ArraySource:
     """An array in memory."""
 
     bin_labels: list[str] | None = None
-    chunk, working = 1, 0
+    chunk, working, is_at_hand = 1, 0, True
 
     def __init__(self, name: str, value: Any, ids: Ids | None = None) -> None:
         array = as_array(value, name)
@@ -55,7 +55,7 @@ class AxisSource:
     """The histograms along another axis of an array in a file that is mapped."""
 
     bin_labels: list[str] | None = None
-    chunk, working = 1, SPAN
+    chunk, working, is_at_hand = 1, SPAN, False
     ids: Ids | None = None
 
     def __init__(self, source: MappedSource, axis: int) -> None:

@@ -28,6 +28,8 @@ RESULTS = ("divergence", "grid_index", "converged")
 class FitKind:
     """Fits by one objective or several; the columns of each but a single one begin with its name."""
 
+    is_side_by_side = False
+
     def __init__(
         self, p: Source, objectives: tuple[Any, ...], grid: Mapping[str, Any] | None, options: dict[str, Any]
     ) -> None:

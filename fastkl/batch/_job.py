@@ -1,7 +1,8 @@
-"""What a run computes, block by block, while the next block is read."""
+"""What a run computes, block by block: two at a time where they are at hand, else one while the next is read."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,7 +86,31 @@ class Job:
         return self.ids.read(found.row, found.row + 1).tolist()[0]
 
     def blocks(self, first: int = 0) -> Iterator[Block]:
-        """The results from a row on; while a block is computed another thread drops the last one and reads the next.
+        """The results from a row on."""
+        return self._two_at_a_time(first) if self.kind.is_side_by_side else self._one_after_another(first)
+
+    def _two_at_a_time(self, first: int) -> Iterator[Block]:
+        """Each thread maps a block, computes it and drops it: neither waits for the other at the end of one."""
+        waiting: deque[Future[Block]] = deque()
+        with ThreadPoolExecutor(2, thread_name_prefix="fastkl-run") as pool:
+            try:
+                while first < self.rows or waiting:
+                    while first < self.rows and len(waiting) < 3:  # one to begin with while results are taken
+                        stop = min(first + self.pace.rows, self.rows)
+                        waiting.append(pool.submit(self._block, first, stop))
+                        first = stop
+                    yield waiting.popleft().result()
+            finally:
+                for block in waiting:
+                    block.cancel()
+
+    def _block(self, start: int, stop: int) -> Block:
+        arrays = self._read(start, stop, {})
+        with self.pace.measured(stop - start):
+            return self._compute(start, arrays)
+
+    def _one_after_another(self, first: int) -> Iterator[Block]:
+        """While a block is computed another thread drops the last one and reads the next.
 
         To unmap pages takes about as long as to map them.
         """
@@ -108,7 +133,7 @@ class Job:
     def _compute(self, start: int, arrays: dict[str, _Array]) -> Block:
         values, is_invalid = self.kind.compute(start, arrays)
         stop, count = start + len(is_invalid), int(np.count_nonzero(is_invalid))
-        told = self._told(start, is_invalid, arrays) if self.on_invalid != "nan" else iter(())
+        told = self._told(start, is_invalid, arrays) if count and self.on_invalid != "nan" else iter(())
         if self.on_invalid == "raise" and (first := next(told, None)):
             _raise(first, count, self.rows if stop - start == self.rows else None)
         return Block(start, stop, values, told, count)

@@ -14,7 +14,7 @@ from fastkl.batch._errors import BEGIN_ANEW, Refused, is_full
 from fastkl.batch._job import Invalid
 from fastkl.batch._plan import in_words
 
-_BYTES_AT_ONCE = 1 << 20  # of results that are read back together
+_BYTES_AT_ONCE = 1 << 20  # of results that are read back together, or that the disk is given
 
 
 class Kept:
@@ -37,6 +37,7 @@ class Kept:
                 self._values.write(header)
                 self._make_room(len(header) + rows * row_bytes)
             self._values.seek(end)
+            self._begun = end
             self._told.truncate(told)
             self._told.seek(told)
         except BaseException:
@@ -57,6 +58,8 @@ class Kept:
     def add(self, values: dict[str, npt.NDArray[Any]]) -> None:
         """Append the results of some rows."""
         self._values.write(_packed(values).data)
+        if self._values.tell() - self._begun >= _BYTES_AT_ONCE:
+            self._begun = _begin_to_store(self._values, self._begun)
 
     def tell(self, found: Invalid, name: Any) -> int:
         """Append an invalid histogram, with what names its row; return the bytes written."""
@@ -87,6 +90,16 @@ class Kept:
         while self._files:
             with contextlib.suppress(OSError):  # of what a full disk did not take, and has been said
                 self._files.pop().close()
+
+
+def _begin_to_store(file: BinaryIO, start: int) -> int:
+    """Have the disk take what was written from ``start`` on, without waiting for it; return where that ends."""
+    end = file.tell()
+    if hasattr(os, "posix_fadvise"):
+        file.flush()
+        # Linux begins to store what is in its memory alone, so that it could be dropped.
+        os.posix_fadvise(file.fileno(), start, end - start, os.POSIX_FADV_DONTNEED)
+    return end
 
 
 def _packed(values: dict[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:

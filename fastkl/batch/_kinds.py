@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastkl._check import why_no_histogram
+from fastkl._threads import available_cpus
 from fastkl.batch._plan import Need
 from fastkl.batch._protocols import Column, Source
 from fastkl.powers import alpha_divergence, renyi_divergence
@@ -28,6 +29,8 @@ ROW_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "cross_entropy": cross_entropy,
 }
 
+_FIRST_BYTES = 16 << 20  # of the first block, before it is known how long one takes
+
 
 class Answer(NamedTuple):
     """What is found of a block of rows."""
@@ -43,6 +46,7 @@ class Kind(Protocol):
     columns: dict[str, Column]  # what is kept of a row
     need: Need
     row_source: Source  # the file whose rows are those of the result
+    is_side_by_side: bool  # whether two blocks may be computed at a time, which needs no reading ahead
 
     def compute(self, start: int, blocks: dict[str, _Array]) -> Answer:
         """The answer for the rows from ``start`` on; the rows of invalid histograms are NaN."""
@@ -75,7 +79,13 @@ class RowKind:
         nothing = [np.empty((0, source.bins), source.dtype) for source in (p, q)]
         self.columns = {"divergence": Column(np.dtype(self._call(*nothing).dtype))}
         row = sum(source.bins * source.dtype.itemsize for source in self.streamed.values())
-        self.need = Need(row, self.columns["divergence"].dtype.itemsize)
+        result, threads = self.columns["divergence"].dtype.itemsize, options.get("threads") or available_cpus()
+        are_at_hand = all(source.is_at_hand for source in self.streamed.values())
+        self.is_side_by_side = are_at_hand and threads > 1 and row <= _FIRST_BYTES  # longer rows take all threads
+        self.need = Need(row, result)
+        if self.is_side_by_side:
+            self._options = options | {"threads": (threads + 1) // 2}
+            self.need = Need(row, result, first_rows=_FIRST_BYTES // max(row, 1), is_mapped=True)
 
     def compute(self, start: int, blocks: dict[str, _Array]) -> Answer:
         """The divergences; NaN stands where one of the two is no histogram."""

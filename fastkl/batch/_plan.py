@@ -1,9 +1,10 @@
 """How many rows are read and computed together: what the memory allows, and no more than is of use.
 
-The whole process is to stay within the budget, beside the interpreter with its imports. Of row functions two blocks
-of input are alive, the one that is computed and the one that is read ahead, and reading may hold each twice while it
-unpacks. All pairs and fits have working memory of their own. The rest of the budget stays free: of blocks half as large
-a tenth of the time is waiting for the last thread, of larger ones no less.
+The whole process is to stay within the budget, beside the interpreter with its imports. Two blocks of input are alive,
+the one that is computed and the one that is read ahead, and reading may hold each twice while it unpacks; or, of files
+that are mapped, the two that are computed side by side and one that waits. All pairs and fits have working
+memory of their own. The rest of the budget stays free: of blocks half as large a tenth of the time is waiting for the
+last thread, of larger ones no less.
 """
 
 import math
@@ -16,8 +17,9 @@ from fastkl.batch._errors import Refused
 from fastkl.batch._protocols import Source
 
 MIB = 1 << 20
-BLOCK_BYTES = 128 * MIB  # input read together: some ten milliseconds of work for all threads
+BLOCK_BYTES = 128 * MIB  # input read together, twice as much of mapped files: some ten milliseconds of work
 COPIES = 4  # of a block of input: read ahead and computed, each maybe twice
+MAPPED_COPIES = 3  # of a block that is mapped: two are computed, and one waits if some of its rows are invalid
 OVERHEAD = 128 * MIB  # compiled code, threads, libraries for files (of which pyarrow takes the most)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
 _UNITS["ti"] = 1 << 40
@@ -32,6 +34,7 @@ class Need(NamedTuple):
     fixed_rows: int | None = None  # so many together, whatever the memory: the last bits depend on it
     most_rows: int | None = None  # no more together
     first_rows: int | None = None  # of what may be slow: so many first, then as many as take a second
+    is_mapped: bool = False  # blocks are mapped and dropped by the threads that compute them
 
 
 def memory_of(memory: int | str) -> int:
@@ -92,13 +95,14 @@ def rows_together(need: Need, memory: int, stored: int) -> int:
     32000
     """
     room = memory - OVERHEAD - need.working
-    each = max(1, COPIES * need.row + 2 * need.result)
+    copies, block = (MAPPED_COPIES, 2 * BLOCK_BYTES) if need.is_mapped else (COPIES, BLOCK_BYTES)
+    each = max(1, copies * need.row + 2 * need.result)
     wanted = need.fixed_rows or 1
     if room < wanted * each:
         raise too_little(memory, OVERHEAD + need.working + wanted * each)
     if need.fixed_rows:
         return need.fixed_rows
-    most = min(room // each, BLOCK_BYTES // max(need.row, need.result, 1))
+    most = min(room // each, block // max(need.row, need.result, 1))
     rows = max(1, most if need.most_rows is None else min(most, need.most_rows))
     return rows // stored * stored if rows >= stored else rows
 

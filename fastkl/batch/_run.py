@@ -80,7 +80,7 @@ def run(
     header : bool, optional
         Whether p and q in .csv begin with a line of names. By default they do if that line has no number in it.
     threads : int, optional
-        As in the functions. One more reads.
+        As in the functions. One more reads what is unpacked.
     progress : bool
         A bar on stderr if that is a terminal, else a line every few seconds.
     on_progress : callable, optional

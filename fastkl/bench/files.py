@@ -75,9 +75,9 @@ def _stored(suffix: str, p: _Array, q: _Array, *about: Any) -> VolumeCase:
     return VolumeCase(p, q, *about, files=Files(p, q, suffix))
 
 
-def room(bins: int, dtype: str) -> int:
-    """The most rows that fit into the free memory twice, as arrays and as warm files, and on the disk once."""
-    row = 2 * bins * np.dtype(dtype).itemsize
+def room(bins: int, dtype: str, arrays: int = 2) -> int:
+    """The most rows of so many arrays that fit into the free memory twice, as such and as warm files; once on disk."""
+    row = arrays * bins * np.dtype(dtype).itemsize
     disk = shutil.disk_usage(tempfile.gettempdir()).free
     return max(1, int(min(0.8 * free_memory() / (2 * row), 0.8 * disk / row)))
 

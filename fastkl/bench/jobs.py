@@ -345,7 +345,8 @@ FITS = (
 
 
 def _volume(name: str, about: str, rows: int, targets: tuple[Target, ...] = (), **options: Any) -> Job:
-    return Job(name, about, rows, 256, "float64", data.two_positive, True, targets, room=room, **options)
+    given: dict[str, Any] = {"make": data.two_positive, "room": room, **options}
+    return Job(name, about, rows, 256, "float64", normalize=True, targets=targets, **given)
 
 
 def _files(suffix: str, rows: int, targets: tuple[Target, ...] = (), more: tuple[Peer, ...] = ()) -> Job:
@@ -371,8 +372,9 @@ VOLUME = (
         peers=(FASTKL, DASK, *OTHERS_BY_DASK), reference=FASTKL.name,
     ),
     _volume(
-        "volume-distributed", "a mapped file against one histogram, by worker processes of one thread", 4_000_000,
-        (Target(f"{ONE} / {TWO}", 1.7),), peers=(), measured="trial", trial=workers,
+        "volume-distributed", "one histogram against a mapped file, by worker processes of one thread", 4_000_000,
+        (Target(f"{ONE} / {TWO}", 1.7),), make=data.one_against_many, room=partial(room, arrays=1), peers=(),
+        measured="trial", trial=workers,
     ),
     _volume(
         "volume-memory", "runs that are allowed 512 MiB", 500_000,

@@ -44,8 +44,9 @@ def _run_without_journal(case: Case) -> Call:
 
 
 def _reading(case: Case) -> Call:
-    """Both files block by block on one thread, and nothing computed."""
+    """Both files block by block on one thread, each page touched, and nothing computed."""
     from fastkl.batch.formats import open_source
+    from fastkl.batch.formats._mapped import in_memory
 
     assert isinstance(case, VolumeCase)
     paths = case.files.p, case.files.q
@@ -54,7 +55,7 @@ def _reading(case: Case) -> Call:
         p, q = (open_source(path) for path in paths)
         for start in range(0, p.rows, _BLOCK):
             for source in (p, q):
-                source.read(start, min(start + _BLOCK, p.rows))
+                in_memory(source.read(start, min(start + _BLOCK, p.rows)))
         p.close()
         q.close()
 

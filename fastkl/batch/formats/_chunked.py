@@ -31,6 +31,7 @@ class ChunkedSource:
     """
 
     bin_labels: list[str] | None = None
+    is_at_hand = False
 
     def __init__(
         self,

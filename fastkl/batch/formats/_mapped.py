@@ -14,6 +14,7 @@ from fastkl.batch.formats._across import SPAN, gather_across
 from fastkl.batch.formats._checks import indexed, rows_of, stamp
 
 _PAGES = 1 << 16  # bytes: Linux maps so many around the one that is touched; each by itself takes twice as long
+_PROBES = 4  # places of a block that are looked for in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +67,18 @@ class MappedSource:
         self.bin_labels = numbers.labels
         self._lies_across = numbers.order == "F" and len(self.shape) > 0
         self.working = SPAN if self._lies_across else 0
+        self.is_at_hand = not self._lies_across and numbers.offset % numbers.dtype.alignment == 0
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
-        """The rows, in memory or nearly so: whoever reads ahead waits here for the disk."""
+        """The rows, mapped and on their way from the disk; copied where they lie across the file, or on odd bytes."""
         if self._lies_across:
             return gather_across(self.numbers.array, start, stop)
-        bytes_before = start * self.bins * self.dtype.itemsize
-        rows = self.numbers.part(self.numbers.offset + bytes_before, (stop - start, self.bins))
-        if not rows.flags.aligned:
+        first = self.numbers.offset + start * self.bins * self.dtype.itemsize
+        rows = self.numbers.part(first, (stop - start, self.bins))
+        if not self.is_at_hand:
             return np.array(rows)
-        return in_memory(rows)
+        fetch(self.numbers.file, first, rows.nbytes)
+        return rows
 
     def place(self, row: int) -> str:
         """The row by its line in text, else by its index."""
@@ -92,6 +95,23 @@ class MappedSource:
         self.numbers.file.close()
         if self.ids is not None:
             self.ids.close()
+
+
+def fetch(file: BinaryIO, start: int, size: int) -> None:
+    """Have the system read a part of a file that isn't in memory, while others work; to ask for what is takes time."""
+    if not hasattr(os, "posix_fadvise"):  # on macOS and Windows: there it is read when it is used
+        return
+    places = range(start, start + size, max(size // _PROBES, 1))
+    if not all(_is_in_memory(file, place) for place in places):
+        os.posix_fadvise(file.fileno(), start, size, os.POSIX_FADV_WILLNEED)
+
+
+def _is_in_memory(file: BinaryIO, place: int) -> bool:
+    """Whether a byte of a file can be had without waiting; False where the system can't tell."""
+    try:
+        return os.preadv(file.fileno(), [bytearray(1)], place, os.RWF_NOWAIT) == 1
+    except OSError:
+        return False
 
 
 def in_memory(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -35,6 +35,7 @@ class ArrowSource:
     """A `Source` of the rows of a file in Arrow's columns."""
 
     chunk = 1  # row groups are decoded piece by piece, and where a read ends the next goes on
+    is_at_hand = False
 
     def __init__(self, path: Path, rows: ArrowRows, bins: Bins, ids: Ids | None, room: float) -> None:
         self._pa = extra("pyarrow", "pyarrow", "arrow", path.suffix)
