@@ -195,10 +195,13 @@ def _power_of(order: float) -> Power:
 def _renyi(order: float, batch: Batch, question: Question, precision: np.dtype[Any], threads: int | None) -> Answers:
     factor, question = question.factor, question._replace(factor=1.0)
     alpha, found_invalid = run(batch, question, precision, threads)
-    # The sum of powers, less 1: no digit is lost where it is near 1.
+    # The sum of powers, less 1: no digit is lost where it is near 1. In place: fresh memory takes longer than the logs.
     with np.errstate(over="ignore", divide="ignore"):
-        excess = order * ((order - 1.0) * alpha)
-        flat = np.log1p(np.maximum(excess, -1.0)) / (order - 1.0)
+        excess = (order - 1.0) * alpha
+        excess *= order
+        flat = np.maximum(excess, -1.0, out=alpha)
+        np.log1p(flat, out=flat)
+        flat /= order - 1.0
     is_small, is_beyond = excess < -0.5, excess == np.inf
     if is_small.any():
         powers, _ = run(batch, question._replace(kind=_power_of(order)), precision, threads, is_small)
@@ -209,7 +212,8 @@ def _renyi(order: float, batch: Batch, question: Question, precision: np.dtype[A
     if is_beyond.any():
         for rows, p, q, w in _blocks(batch, question, np.flatnonzero(is_beyond)):
             flat[rows] = _renyi_of_logs(order, p, q, w)
-    return factor * flat, found_invalid
+    flat *= factor
+    return flat, found_invalid
 
 
 def _order_zero(batch: Batch, question: Question, precision: np.dtype[Any], threads: int | None) -> Answers:

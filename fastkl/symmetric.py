@@ -177,5 +177,6 @@ def _jensen_shannon(p: Any, q: Any, p_weight: float, options: Options, distance:
 
 
 def _bounded(bound: float, distance: bool, values: Any) -> Any:
-    values = np.minimum(values, bound)
-    return np.sqrt(values) if distance else values
+    out = values if isinstance(values, np.ndarray) else None  # fresh memory would take longer than the work
+    values = np.minimum(values, bound, out=out)
+    return np.sqrt(values, out=out) if distance else values
