@@ -27,7 +27,7 @@ _HEAD = ("fit", "mu", "sigma", "KL(P‖Q), nats", "KL(Q‖P), nats")
 _CODE = """\
 import numpy as np, fastkl, fastkl.plot
 
-x = np.linspace(-27, 37, 1281)
+x = np.linspace(-27, 37, 641)
 p = np.exp(-x**2 / 2) + np.exp(-(x - 10)**2 / 2)
 forward = fastkl.fit(p, points=x)
 reverse = fastkl.fit(p, points=x, objective="reverse", minima=2)
