@@ -212,6 +212,8 @@ def _renyi(order: float, batch: Batch, question: Question, precision: np.dtype[A
     if is_beyond.any():
         for rows, p, q, w in _blocks(batch, question, np.flatnonzero(is_beyond)):
             flat[rows] = _renyi_of_logs(order, p, q, w)
+    if question.normalize and order > 0:  # rounded, rows that are nearly equal are a little below
+        np.maximum(flat, 0.0, out=flat)
     flat *= factor
     return flat, found_invalid
 

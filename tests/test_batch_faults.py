@@ -232,7 +232,7 @@ def test_an_unfinished_run_is_continued_or_discarded_but_not_ignored(files, note
         batch.run("kl", "p.npy", "q.npy", "out.npy", on_invalid="nan")
     assert main(["kl", "p.npy", "q.npy", "-o", "out.npy", "--on-invalid", "nan"]) == 2
     err = capsys.readouterr().err
-    assert "`fastkl kl p.npy q.npy -o out.npy --on-invalid nan --resume` continues it, --force discards it" in err
+    assert "`fastkl kl p.npy q.npy -o out.npy --on-invalid nan --resume` continues it, --force alone discards it" in err
     summary = batch.run("kl", "p.npy", "q.npy", "out.npy", on_invalid="nan", resume=True)
     assert (summary.resumed_from, summary.rows, summary.invalid_rows) == (400, ROWS, 4)
     assert summary.bytes_read == 600 * 128
@@ -241,6 +241,19 @@ def test_an_unfinished_run_is_continued_or_discarded_but_not_ignored(files, note
     for name in ("out.npy", "other.npy"):
         np.testing.assert_array_equal(np.load(name), fastkl.kl_divergence(*files, on_invalid="nan"))
     assert sorted(os.listdir()) == [".out.npy.fastkl.json", "other.npy", "out.npy", "p.npy", "q.npy"]
+
+
+def test_how_to_continue_beside_a_result_that_is_to_be_replaced(files, noted, capsys):
+    Path("out.npy").write_text("of last week")
+    unfinished(on_invalid="nan", force=True)
+    with pytest.raises(batch.Refused, match=r"400 of 1,000 rows: force=True, resume=True continues it"):
+        batch.run("kl", "p.npy", "q.npy", "out.npy", on_invalid="nan")
+    command = ["kl", "p.npy", "q.npy", "-o", "out.npy", "--on-invalid", "nan"]
+    assert main(command) == 2
+    said = capsys.readouterr().err.split("`")[1]
+    assert said == f"fastkl {' '.join(command)} --force --resume"
+    assert main(said.split()[1:]) == 0
+    np.testing.assert_array_equal(np.load("out.npy"), fastkl.kl_divergence(*files, on_invalid="nan"))
 
 
 def test_with_nothing_to_resume_a_run_begins_at_the_beginning(files):

@@ -188,6 +188,16 @@ def test_renyi_divergence_grows_with_its_order():
     assert (np.diff(values, axis=0) >= -1e-15).all()
 
 
+@pytest.mark.parametrize("alpha", [0.3, 2.0, 1e6, 1e15, 1e20, 1e50, 1e300, math.inf])
+def test_renyi_divergence_of_nearly_equal_rows_is_not_negative(alpha):
+    rng = np.random.default_rng(5)
+    p = np.vstack([rng.random((200, 7)), np.full((1, 7), 0.0)])
+    q = 7 * p * (1 + 1e-16 * rng.integers(-3, 4, p.shape))
+    p[-1, :2], q[-1, :2] = (0.7, 0.2), (0.7000000000000001, 0.2)
+    assert (fastkl.renyi_divergence(p, q, alpha) >= 0).all()
+    assert (fastkl.renyi_divergence(p, q, alpha, base=0.5) <= 0).all()
+
+
 @pytest.mark.parametrize("alpha", [-1.5, 0.3, 4.0])
 def test_exchanged_histograms_are_those_of_the_opposite_order(alpha):
     p, q = np.random.default_rng(6).random((2, 30, 20))

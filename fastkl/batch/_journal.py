@@ -61,9 +61,10 @@ class Journal:
     def _begin(self, resume: bool, force: bool) -> None:
         state = None if force and not resume else self._stored()
         if state is not None and state["done"] > 0 and not resume:
+            again = "force=True, resume=True" if os.path.lexists(self.target) else "resume=True"
             raise Refused(
                 f"an unfinished run to {self.shown} has {state['done']:,} of {state['rows']:,} rows:"
-                " resume=True continues it, force=True discards it"
+                f" {again} continues it, force=True alone discards it"
             )
         if state is not None and resume and state["done"] > 0:
             if differs := difference(state["facts"], self.facts):

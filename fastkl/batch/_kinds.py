@@ -82,10 +82,10 @@ class RowKind:
         result, threads = self.columns["divergence"].dtype.itemsize, options.get("threads") or available_cpus()
         are_at_hand = all(source.is_at_hand for source in self.streamed.values())
         self.is_side_by_side = are_at_hand and threads > 1 and row <= _FIRST_BYTES  # longer rows take all threads
-        self.need = Need(row, result)
+        self.need = Need(row, result, is_mapped=are_at_hand)
         if self.is_side_by_side:
             self._options = options | {"threads": (threads + 1) // 2}
-            self.need = Need(row, result, first_rows=_FIRST_BYTES // max(row, 1), is_mapped=True)
+            self.need = self.need._replace(first_rows=_FIRST_BYTES // max(row, 1))
 
     def compute(self, start: int, blocks: dict[str, _Array]) -> Answer:
         """The divergences; NaN stands where one of the two is no histogram."""

@@ -61,8 +61,9 @@ def run(
         The result, in the format of its suffix. In tables (.csv, .parquet, .arrow, .feather) a fit has a row for each
         objective, histogram and minimum. .npy holds one array: a divergence of rows, or a matrix.
     memory : int or str
-        The most memory to use beside the interpreter with its imports: bytes, or "512MiB", "2GB". Where q has no room
-        in it, "pairwise" and "nearest" read q anew for each block of p.
+        The most memory to use beside the interpreter with its imports: bytes, or "512MiB", "2GB". Runs need 130 MiB at
+        least, "pairwise", "nearest" and "fit" some 330, and three rows of each file. Where q has no room in it,
+        "pairwise" and "nearest" read q anew for each block of p.
     resume : bool
         Go on with an unfinished run to ``out``; begin at the beginning where there is none. The version of fastkl,
         the kind, the options and the files (their size and time of change) must be the same; ``memory`` and
@@ -106,7 +107,7 @@ def run(
         The disk is full, say.
     Interrupted : KeyboardInterrupt
         Ctrl-C. After this and the two before, what was done is kept in the folder ``.OUT.fastkl`` beside ``out``, if
-        it was more than a second's work.
+        it was more than a second's work; if it was not, Ctrl-C raises KeyboardInterrupt itself.
 
     Notes
     -----

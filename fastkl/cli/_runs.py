@@ -21,6 +21,7 @@ from fastkl.cli._command import CommandError, UsageError
 from fastkl.cli._lines import print_lines
 from fastkl.cli._options import shows_progress
 
+_AGAIN = {"force=True, resume=True": ("--force", "--resume"), "resume=True": ("--resume",)}
 _WORDS = {  # of the function, in those of the command
     "force=True without resume=True": "--force without --resume",
     "resume=True": "--resume",
@@ -89,8 +90,10 @@ def in_words_of_the_command(args: argparse.Namespace) -> Iterator[None]:
 
 
 def _translated(error: object, args: argparse.Namespace) -> str:
-    again = shlex.join([*args.command_line, *["--resume"][args.resume :]])
-    text = str(error).replace("resume=True continues", f"`{again}` continues")
+    text = str(error)
+    for words, options in _AGAIN.items():
+        again = shlex.join([*args.command_line, *(option for option in options if option not in args.command_line)])
+        text = text.replace(f"{words} continues", f"`{again}` continues")
     for theirs, ours in _WORDS.items():
         text = text.replace(theirs, ours)
     return f"--{text}" if text.startswith("axis ") else text
