@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fastkl import kernels
 from fastkl._operands import Batch
-from fastkl._threads import available_cpus, for_each_chunk
+from fastkl._threads import available_cpus, check_wanted, for_each_chunk
 
 # Bins that a thread is handed at a time, at least and at most: 100 us to 10 ms of work, which lets Ctrl-C through.
 # Beside them stand 50 us of the interpreter, whose memory the bins have driven from the caches, and only one thread at
@@ -317,6 +317,7 @@ class _Engine:
         o, left = self.question, np.flatnonzero(todo)
         if not len(left):
             return
+        check_wanted()
         records, given = self.records_of(stop - start)
         records[todo == 0, 0, kernels.STATE] = kernels.DONE
         where = (self.bins, start, stop, 0, 1, o.normalize, o.pseudocount, kernels.OWN_TOTALS, given, records)
@@ -385,6 +386,7 @@ class _Engine:
         for row in range(start, stop, rows):
             part = slice(row - start, row - start + rows)
             for first in pieces[::most]:
+                check_wanted()
                 where = (self.bins, row, min(row + rows, stop), first, min(first + most, pieces.stop))
                 asked = (o.normalize, o.pseudocount, totals, given[part], records[part])
                 kernels.careful_pieces(o.kind, *self._operands(_DOUBLE), *where, *asked)

@@ -8,11 +8,34 @@ import itertools
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
+_asked = threading.local()
+
+
+class Stopped(Exception):
+    """What is computed is not wanted any more."""
+
+
+@contextmanager
+def stopped_by(event: threading.Event) -> Iterator[None]:
+    """Let calls in this thread, which no signal reaches, end with Stopped a moment after the event is set."""
+    _asked.event = event
+    try:
+        yield
+    finally:
+        del _asked.event
+
+
+def check_wanted() -> None:
+    """Raise Stopped if this thread is asked to stop: to be called every second or so."""
+    event = getattr(_asked, "event", None)
+    if event is not None and event.is_set():
+        raise Stopped
 
 
 def available_cpus() -> int:
@@ -45,6 +68,7 @@ def for_each_chunk(work: Callable[[int], None], chunks: int, threads: int) -> No
     """
     if threads <= 1 or chunks <= 1:
         for chunk in range(chunks):
+            check_wanted()
             work(chunk)
         return
     numbers = itertools.count()
@@ -53,6 +77,7 @@ def for_each_chunk(work: Callable[[int], None], chunks: int, threads: int) -> No
     def take_chunks() -> None:
         try:
             while not stopped.is_set() and (chunk := next(numbers)) < chunks:
+                check_wanted()
                 work(chunk)
         except BaseException:
             stopped.set()

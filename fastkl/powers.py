@@ -12,6 +12,7 @@ from fastkl._check import check_order
 from fastkl._compare import OnInvalid, compare, options_of
 from fastkl._engine import Answers, Question, run
 from fastkl._operands import Batch
+from fastkl._threads import check_wanted
 from fastkl._zero_policies import Pseudocount
 from fastkl.kernels import KL, Absent, Alpha, Power
 
@@ -255,6 +256,7 @@ def _blocks(
 ) -> Iterator[tuple[npt.NDArray[np.intp], _Logs, _Logs, _Array]]:
     together = max(1, _BLOCK // max(batch.bins, 1))
     for start in range(0, len(rows), together):
+        check_wanted()
         part = rows[start : start + together]
         p, q, *weights = (batch.histograms(index, part) for index in range(len(batch.operands)))
         w = weights[0] if weights else np.ones((1, batch.bins))

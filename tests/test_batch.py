@@ -361,11 +361,13 @@ print(peak() - before)
         ('"kl", "big.npy", "big.npy", "out.npy", pseudocount=1', 224),
         ('"js", "big.npy", "small.npy", "out.parquet", pseudocount=1', 256),
         ('"nearest", "big.npy", "small.npy", "out.npz", pseudocount=1', 384),
+        ('"renyi", "short.npy", "short.npy", "out.npy", alpha=2.0, pseudocount=1', 256),
     ],
 )
 def test_peak_memory_stays_within_the_budget_on_a_file_several_times_its_size(arguments, memory, run_python):
     # Sparse: no disk is filled, but each page that is mapped counts.
     np.lib.format.open_memmap("big.npy", "w+", np.float64, (100_000, 1024))
+    np.lib.format.open_memmap("short.npy", "w+", np.uint8, (30_000_000, 1))
     save("small.npy", np.ones((1, 1024)))
     assert float(run_python(PEAK.format(arguments=arguments, memory=memory))) < memory
 

@@ -1,5 +1,6 @@
 """Threads, forks, pools of others, Ctrl-C and the end of the interpreter."""
 
+import math
 import sys
 import threading
 import time
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 
 import fastkl
-from fastkl._threads import for_each_chunk
+from fastkl import _engine, kernels, powers
+from fastkl._threads import Stopped, check_wanted, for_each_chunk, stopped_by
 
 needs_fork = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 
@@ -242,6 +244,49 @@ def test_ctrl_c_stops_a_long_call(run_python, shape, threads):
     print(waited)
     """
     print("stopped after", run_python(DATA + _dedented(script)), "s")
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_chunks_that_are_not_wanted_are_not_begun(threads):
+    event, begun = threading.Event(), []
+
+    def work(chunk):
+        begun.append(chunk)
+        event.set()
+        time.sleep(0.001)
+
+    with pytest.raises(Stopped), stopped_by(event):
+        for_each_chunk(work, 1000, threads)
+    assert len(begun) < 1000
+    for_each_chunk(begun.append, 10, threads)  # of another caller
+    assert len(begun) >= 10
+
+
+@pytest.mark.parametrize(
+    ("function", "shape"),
+    [
+        (fastkl.kl_divergence, (40, 100)),
+        (fastkl.kl_divergence, (1, 40 * kernels.PIECE)),
+        (lambda p, q, threads: fastkl.renyi_divergence(p, q, math.inf, threads=threads), (40, 100)),
+    ],
+)
+def test_careful_loops_end_where_they_are_not_wanted(function, shape, monkeypatch):
+    event, checks = threading.Event(), []
+
+    def counted():
+        checks.append(None)
+        if len(checks) == 4:
+            event.set()
+        check_wanted()
+
+    monkeypatch.setattr(_engine, "_LARGEST_CAREFUL_CHUNK", min(shape[-1], kernels.PIECE))
+    monkeypatch.setattr(powers, "_BLOCK", shape[-1])
+    for module in (_engine, powers):
+        monkeypatch.setattr(module, "check_wanted", counted)
+    p, q = np.random.default_rng(1).random((2, *shape)) * 1e-310
+    with pytest.raises(Stopped), stopped_by(event):
+        function(p, q, threads=1)
+    assert len(checks) == 4
 
 
 def test_calls_at_the_end_of_the_interpreter(run_python):

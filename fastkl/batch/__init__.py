@@ -1,7 +1,7 @@
 """Runs over files of any size: in bounded memory, resumable, and with a result that is complete or absent.
 
 `run` reads histograms from .npy, .npz, .csv, .zarr, .h5, .parquet, .arrow or .feather, or takes arrays, computes block
-by block while it reads ahead, and writes any of those formats. The commands ``fastkl kl``, ``pairwise``, ``nearest``
+by block while it reads others, and writes any of those formats. The commands ``fastkl kl``, ``pairwise``, ``nearest``
 and ``fit`` are runs.
 
 ===========  ==========================================================================================================

@@ -1,5 +1,6 @@
 """What a run computes, block by block: two at a time where they are at hand, else one while the next is read."""
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fastkl._threads import stopped_by
 from fastkl.batch._errors import InvalidHistogram
 from fastkl.batch._kinds import Kind
 from fastkl.batch._pace import Pace
@@ -92,21 +94,23 @@ class Job:
     def _two_at_a_time(self, first: int) -> Iterator[Block]:
         """Each thread maps a block, computes it and drops it: neither waits for the other at the end of one."""
         waiting: deque[Future[Block]] = deque()
+        end = threading.Event()
         with ThreadPoolExecutor(2, thread_name_prefix="fastkl-run") as pool:
             try:
                 while first < self.rows or waiting:
                     while first < self.rows and len(waiting) < 3:  # one to begin with while results are taken
                         stop = min(first + self.pace.rows, self.rows)
-                        waiting.append(pool.submit(self._block, first, stop))
+                        waiting.append(pool.submit(self._block, first, stop, end))
                         first = stop
                     yield waiting.popleft().result()
             finally:
+                end.set()
                 for block in waiting:
                     block.cancel()
 
-    def _block(self, start: int, stop: int) -> Block:
+    def _block(self, start: int, stop: int, end: threading.Event) -> Block:
         arrays = self._read(start, stop, {})
-        with self.pace.measured(stop - start):
+        with stopped_by(end), self.pace.measured(stop - start):
             return self._compute(start, arrays)
 
     def _one_after_another(self, first: int) -> Iterator[Block]:

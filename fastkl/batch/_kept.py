@@ -98,7 +98,8 @@ def _begin_to_store(file: BinaryIO, start: int) -> int:
     if hasattr(os, "posix_fadvise"):
         file.flush()
         # Linux begins to store what is in its memory alone, so that it could be dropped.
-        os.posix_fadvise(file.fileno(), start, end - start, os.POSIX_FADV_DONTNEED)
+        with contextlib.suppress(OSError):  # of a system that takes no advice
+            os.posix_fadvise(file.fileno(), start, end - start, os.POSIX_FADV_DONTNEED)
     return end
 
 

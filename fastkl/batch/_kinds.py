@@ -30,6 +30,7 @@ ROW_FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 _FIRST_BYTES = 16 << 20  # of the first block, before it is known how long one takes
+_MOST_BINS = 1 << 24  # of a block: ten milliseconds of work, and ten seconds where all bins suddenly need care
 
 
 class Answer(NamedTuple):
@@ -81,10 +82,10 @@ class RowKind:
         row = sum(source.bins * source.dtype.itemsize for source in self.streamed.values())
         result, threads = self.columns["divergence"].dtype.itemsize, options.get("threads") or available_cpus()
         are_at_hand = all(source.is_at_hand for source in self.streamed.values())
-        self.is_side_by_side = are_at_hand and threads > 1 and row <= _FIRST_BYTES  # longer rows take all threads
-        self.need = Need(row, result, is_mapped=are_at_hand)
+        self.is_side_by_side = are_at_hand and threads % 2 == 0 and row <= _FIRST_BYTES  # longer rows take all threads
+        self.need = Need(row, result, is_at_hand=are_at_hand, most_rows=max(1, _MOST_BINS // max(p.bins, 1)))
         if self.is_side_by_side:
-            self._options = options | {"threads": (threads + 1) // 2}
+            self._options = options | {"threads": threads // 2}
             self.need = self.need._replace(first_rows=_FIRST_BYTES // max(row, 1))
 
     def compute(self, start: int, blocks: dict[str, _Array]) -> Answer:

@@ -19,7 +19,8 @@ from fastkl.batch._protocols import Source
 MIB = 1 << 20
 BLOCK_BYTES = 128 * MIB  # input read together, twice as much of mapped files: some ten milliseconds of work
 COPIES = 4  # of a block of input: read ahead and computed, each maybe twice
-MAPPED_COPIES = 3  # of a block that is mapped: two are computed, and one waits if some of its rows are invalid
+COPIES_AT_HAND = 3  # of a block that is not unpacked: two are computed, and one waits if some of its rows are invalid
+RESULTS_AT_HAND = 10  # of two that are computed, with what they are made of, one that waits and one that is written
 OVERHEAD = 128 * MIB  # compiled code, threads, libraries for files (of which pyarrow takes the most)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
 _UNITS["ti"] = 1 << 40
@@ -34,7 +35,7 @@ class Need(NamedTuple):
     fixed_rows: int | None = None  # so many together, whatever the memory: the last bits depend on it
     most_rows: int | None = None  # no more together
     first_rows: int | None = None  # of what may be slow: so many first, then as many as take a second
-    is_mapped: bool = False  # blocks are mapped and dropped by the threads that compute them
+    is_at_hand: bool = False  # blocks are mapped, or lie in memory, and are dropped by the threads that compute them
 
 
 def memory_of(memory: int | str) -> int:
@@ -95,8 +96,9 @@ def rows_together(need: Need, memory: int, stored: int) -> int:
     32000
     """
     room = memory - OVERHEAD - need.working
-    copies, block = (MAPPED_COPIES, 2 * BLOCK_BYTES) if need.is_mapped else (COPIES, BLOCK_BYTES)
-    each = max(1, copies * need.row + 2 * need.result)
+    copies, block = (COPIES_AT_HAND, 2 * BLOCK_BYTES) if need.is_at_hand else (COPIES, BLOCK_BYTES)
+    results = RESULTS_AT_HAND if need.is_at_hand else 2
+    each = max(1, copies * need.row + results * need.result)
     wanted = need.fixed_rows or 1
     if room < wanted * each:
         raise too_little(memory, OVERHEAD + need.working + wanted * each)

@@ -41,7 +41,7 @@ class Source(Protocol):
     ids: Ids | None  # what names the rows
     chunk: int  # rows that are stored and so best read together, 1 where any number is as good
     working: int  # bytes that reading takes beside the rows that are read
-    is_at_hand: bool  # reading takes no time: rows lie in memory, or are mapped and fetched by the system when used
+    is_at_hand: bool  # nothing is unpacked: rows lie in memory, or are mapped, and the system fetches them
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
         """Rows start to stop, (stop - start, bins): fresh, or mapped afresh, so that dropping it frees its memory."""

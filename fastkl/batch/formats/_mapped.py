@@ -1,5 +1,6 @@
 """An array in an open file, mapped and never loaded whole."""
 
+import contextlib
 import math
 import os
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ class MappedSource:
         rows = self.numbers.part(first, (stop - start, self.bins))
         if not self.is_at_hand:
             return np.array(rows)
-        fetch(self.numbers.file, first, rows.nbytes)
+        fetch(rows, self.numbers.file, first)
         return rows
 
     def place(self, row: int) -> str:
@@ -97,20 +98,25 @@ class MappedSource:
             self.ids.close()
 
 
-def fetch(file: BinaryIO, start: int, size: int) -> None:
-    """Have the system read a part of a file that isn't in memory, while others work; to ask for what is takes time."""
-    if not hasattr(os, "posix_fadvise"):  # on macOS and Windows: there it is read when it is used
+def fetch(rows: npt.NDArray[Any], file: BinaryIO, start: int) -> None:
+    """Have the system read mapped rows that aren't in memory, while others work; to ask for those that are takes time.
+
+    They lie in the file from ``start`` on.
+    """
+    if not hasattr(os, "posix_fadvise"):  # on macOS and Windows
+        in_memory(rows)
         return
-    places = range(start, start + size, max(size // _PROBES, 1))
+    places = range(start, start + rows.nbytes, max(rows.nbytes // _PROBES, 1))
     if not all(_is_in_memory(file, place) for place in places):
-        os.posix_fadvise(file.fileno(), start, size, os.POSIX_FADV_WILLNEED)
+        with contextlib.suppress(OSError):  # of a system that takes no advice
+            os.posix_fadvise(file.fileno(), start, rows.nbytes, os.POSIX_FADV_WILLNEED)
 
 
 def _is_in_memory(file: BinaryIO, place: int) -> bool:
-    """Whether a byte of a file can be had without waiting; False where the system can't tell."""
+    """Whether a byte of a file can be had without waiting; False where the system, or this Python, can't tell."""
     try:
         return os.preadv(file.fileno(), [bytearray(1)], place, os.RWF_NOWAIT) == 1
-    except OSError:
+    except (OSError, AttributeError, NotImplementedError):
         return False
 
 
