@@ -15,6 +15,7 @@ and ``fit`` are runs.
 `_finished`  the note of a run that is complete
 `_layout`    results as columns of a file; `_finish`: that file and its name
 `_report`    summary and progress
+`_advice`    what the system is told of parts of files
 `_arrays`    arrays in memory, and other axes, as files
 `formats`    files, a module each, behind the protocols of `_protocols`
 ===========  ==========================================================================================================

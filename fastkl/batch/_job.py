@@ -105,8 +105,7 @@ class Job:
                     yield waiting.popleft().result()
             finally:
                 end.set()
-                for block in waiting:
-                    block.cancel()
+                pool.shutdown(wait=False, cancel_futures=True)
 
     def _block(self, start: int, stop: int, end: threading.Event) -> Block:
         arrays = self._read(start, stop, {})

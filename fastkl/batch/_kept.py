@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
+from fastkl.batch._advice import advise
 from fastkl.batch._errors import BEGIN_ANEW, Refused, is_full
 from fastkl.batch._job import Invalid
 from fastkl.batch._plan import in_words
@@ -58,8 +59,11 @@ class Kept:
     def add(self, values: dict[str, npt.NDArray[Any]]) -> None:
         """Append the results of some rows."""
         self._values.write(_packed(values).data)
-        if self._values.tell() - self._begun >= _BYTES_AT_ONCE:
-            self._begun = _begin_to_store(self._values, self._begun)
+        if (size := self._values.tell() - self._begun) >= _BYTES_AT_ONCE:
+            self._values.flush()
+            # Linux begins to store what is in its memory alone, so that it could be dropped, and does not wait for it.
+            advise(self._values, self._begun, size, "DONTNEED")
+            self._begun += size
 
     def tell(self, found: Invalid, name: Any) -> int:
         """Append an invalid histogram, with what names its row; return the bytes written."""
@@ -90,17 +94,6 @@ class Kept:
         while self._files:
             with contextlib.suppress(OSError):  # of what a full disk did not take, and has been said
                 self._files.pop().close()
-
-
-def _begin_to_store(file: BinaryIO, start: int) -> int:
-    """Have the disk take what was written from ``start`` on, without waiting for it; return where that ends."""
-    end = file.tell()
-    if hasattr(os, "posix_fadvise"):
-        file.flush()
-        # Linux begins to store what is in its memory alone, so that it could be dropped.
-        with contextlib.suppress(OSError):  # of a system that takes no advice
-            os.posix_fadvise(file.fileno(), start, end - start, os.POSIX_FADV_DONTNEED)
-    return end
 
 
 def _packed(values: dict[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:

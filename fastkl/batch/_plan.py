@@ -2,9 +2,9 @@
 
 The whole process is to stay within the budget, beside the interpreter with its imports. Two blocks of input are alive,
 the one that is computed and the one that is read ahead, and reading may hold each twice while it unpacks; or, of files
-that are mapped, the two that are computed side by side and one that waits. All pairs and fits have working
-memory of their own. The rest of the budget stays free: of blocks half as large a tenth of the time is waiting for the
-last thread, of larger ones no less.
+that are mapped, the two that are computed side by side and one that waits. All pairs and fits have working memory of
+their own. The rest of the budget stays free: of blocks half as large a tenth of the time is waiting for the last
+thread, of larger ones no less.
 """
 
 import math
@@ -96,8 +96,9 @@ def rows_together(need: Need, memory: int, stored: int) -> int:
     32000
     """
     room = memory - OVERHEAD - need.working
-    copies, block = (COPIES_AT_HAND, 2 * BLOCK_BYTES) if need.is_at_hand else (COPIES, BLOCK_BYTES)
-    results = RESULTS_AT_HAND if need.is_at_hand else 2
+    copies, results, block = COPIES, 2, BLOCK_BYTES
+    if need.is_at_hand:
+        copies, results, block = COPIES_AT_HAND, RESULTS_AT_HAND, 2 * BLOCK_BYTES
     each = max(1, copies * need.row + results * need.result)
     wanted = need.fixed_rows or 1
     if room < wanted * each:

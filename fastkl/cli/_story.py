@@ -11,7 +11,8 @@ from fastkl.fitting._result import Fit
 from fastkl.rowwise import kl_divergence
 
 MODES = (0.0, 10.0)
-# So wide that the forward fit is cut off nowhere, and not wider than that its modes stay above the least double.
+# So wide that the forward fit is cut off nowhere, and not wider than that its modes stay above the least double. Few
+# enough for one piece of the kernels, and so for those that are compiled already; the numbers need no more.
 _LOW, _HIGH, _POINTS = -27.0, 37.0, 641
 
 
@@ -79,6 +80,6 @@ def cells(row: Row) -> list[str]:
 def _row(name: str, found: Fit, minimum: int = 0) -> Row:
     mu, sigma = (float(np.ravel(found.params[key])[minimum]) for key in ("loc", "scale"))
     fitted: npt.NDArray[np.float64] = np.atleast_2d(found.histogram())[minimum]
-    target = found.target()
+    target = found.target()  # by the kernel for rows: both directions would compile one of their own
     forward, reverse = kl_divergence(np.stack([target, fitted]), np.stack([fitted, target]))
     return Row(name, mu, sigma, float(forward), float(reverse))

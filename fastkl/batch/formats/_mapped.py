@@ -1,6 +1,5 @@
 """An array in an open file, mapped and never loaded whole."""
 
-import contextlib
 import math
 import os
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 
+from fastkl.batch._advice import advise
 from fastkl.batch._protocols import Ids, SourceError
 from fastkl.batch.formats._across import SPAN, gather_across
 from fastkl.batch.formats._checks import indexed, rows_of, stamp
@@ -103,13 +103,9 @@ def fetch(rows: npt.NDArray[Any], file: BinaryIO, start: int) -> None:
 
     They lie in the file from ``start`` on.
     """
-    if not hasattr(os, "posix_fadvise"):  # on macOS and Windows
-        in_memory(rows)
-        return
     places = range(start, start + rows.nbytes, max(rows.nbytes // _PROBES, 1))
-    if not all(_is_in_memory(file, place) for place in places):
-        with contextlib.suppress(OSError):  # of a system that takes no advice
-            os.posix_fadvise(file.fileno(), start, rows.nbytes, os.POSIX_FADV_WILLNEED)
+    if not all(_is_in_memory(file, place) for place in places) and not advise(file, start, rows.nbytes, "WILLNEED"):
+        in_memory(rows)
 
 
 def _is_in_memory(file: BinaryIO, place: int) -> bool:
