@@ -79,6 +79,15 @@ def _columns(name: str) -> Iterator[tuple[str, Any]]:
         p[1, 2], q[2, 5], p[0, 7], p[:, 8], q[3, 9], p[4, 10] = np.nan, -1, 1e-40, 0, 0, 1e30
         for normalize in (True, False):
             yield f"{name} columns {bins} {dtype} odd {normalize}", call(name, p, q, axis=0, normalize=normalize)
+    for dtype in ("f8", "f4"):
+        p, q = np.random.default_rng(3).exponential(size=(2, 2, 3, 130)).astype(dtype)  # in blocks
+        p[0, 1, 100], q[0, 2, 40] = np.nan, -1
+        for normalize in (True, False):
+            yield f"{name} blocks {dtype} {normalize}", call(name, p, q, axis=1, normalize=normalize)
+            yield (
+                f"{name} blocks {dtype} one p {normalize}",
+                call(name, p[:, :, 5:6], q, axis=1, normalize=normalize),
+            )
 
 
 def _layouts() -> Iterator[tuple[str, Any]]:

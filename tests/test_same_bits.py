@@ -89,6 +89,25 @@ def test_the_layout_does_not_matter(rows, bins, name, dtype):
         np.testing.assert_array_equal(call(name, *slabs, axis=1, **options).ravel(), expected)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+@pytest.mark.parametrize("name", ["kl_divergence", "js_divergence", "alpha_divergence 0.3"])
+@pytest.mark.parametrize("neighbours", [33, 63, 64, 65, 100, 130, 200, 1000])  # one block of them, several, many
+def test_the_number_of_rows_side_by_side_does_not_matter(neighbours, name, dtype):
+    x, y = (z.reshape(3, neighbours, 41) for z in batch(3 * neighbours, 41, dtype))
+    p, q = (z.swapaxes(1, 2).copy().swapaxes(1, 2) for z in (x, y))
+    cut = np.s_[:, 3:]  # begins within a vector
+    for normalize in (True, False):
+        options = {"normalize": normalize, "on_invalid": "nan"}
+        for a, b, expected in (
+            (p, q, call(name, x, y, **options)),
+            (p[:, :1], q, call(name, x[:, :1], y, **options)),
+            (p, q[:1, 2:3], call(name, x, y[:1, 2:3], **options)),
+            (p[cut], q[cut], call(name, x[cut], y[cut], **options)),
+        ):
+            for threads in (1, 2):
+                np.testing.assert_array_equal(call(name, a, b, threads=threads, **options), expected)
+
+
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "entropy"])
 @pytest.mark.parametrize("bins", [8, 40, 2100])
 def test_one_against_many_is_each_against_each(name, bins):

@@ -8,32 +8,57 @@ import pytest
 _COMPILE = """
 import numba
 from fastkl.kernels import _terms
-from fastkl.kernels._sum import sum_ahead
+from fastkl.kernels._sum import fill_ahead, sum_ahead
 
 @numba.njit(error_model="numpy")
-def add_up(kind, x, y, a):
-    return sum_ahead(kind, x, y, x[:0], a, a, True, 0, 0)[0]
+def compute(kind, t, x, y, a):
+    return {loop}
 
 kind, row = numba.typeof(_terms.{kind}()), numba.types.Array(numba.{real}, 1, "C")
-add_up.compile((kind, row, row, numba.{real}))
-print(add_up.inspect_asm(add_up.signatures[0]))
+compute.compile((kind, row, row, row, numba.{real}))
+print(compute.inspect_asm(compute.signatures[0]))
 """
-
-
-@pytest.mark.parametrize(
+_CPUS = pytest.mark.parametrize(
     ("cpu", "register"), [("haswell", "ymm"), ("skylake-avx512", "ymm"), ("icelake-server", "zmm"), ("znver4", "zmm")]
 )
-@pytest.mark.parametrize(
+_TERMS = pytest.mark.parametrize(
     ("kind", "real", "division", "divisions"), [("KL", "float64", "vdivpd", 1), ("JS", "float32", "vdivps", 2)]
 )
-def test_loops_over_bins(run_python, kind, real, division, divisions, cpu, register):
+
+
+@pytest.fixture
+def code_of(run_python):
+    """The machine code of a loop over the terms of a kind, for a CPU."""
     if os.uname().machine != "x86_64":
         pytest.skip("names registers of x86")
-    environment = {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}
-    code = run_python(_COMPILE.format(kind=kind, real=real), env=environment)
+
+    def code_of(loop, kind, real, cpu):
+        environment = {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": ""}
+        return run_python(_COMPILE.format(loop=loop, kind=kind, real=real), env=environment)
+
+    return code_of
+
+
+@_CPUS
+@_TERMS
+def test_loops_that_add_up(code_of, kind, real, division, divisions, cpu, register):
+    code = code_of("sum_ahead(kind, x, y, x[:0], a, a, True, 0, 0)[0]", kind, real, cpu)
     loop = max((loop for loop in _loops(code) if division in loop), key=len)  # with both of its jumps back
     assert loop.count(division) == divisions * {"zmm": 2, "ymm": 4}[register]  # vectors for all lanes of a total
     assert set(re.findall(rf"{division}\s.*%(.mm)", loop)) == {register}
+    assert "call" not in loop
+
+
+@_CPUS
+@_TERMS
+def test_loops_that_write(code_of, kind, real, division, divisions, cpu, register):
+    code = code_of("fill_ahead(kind, t, x, y, a, a, 0, 0)", kind, real, cpu)
+    vectors = {"zmm": 1, "ymm": 2}[register] + 1  # those of a line, and what does not fill one
+    assert re.findall(r"vdiv\w+\s.*%(.mm)", code) == [register] * divisions * vectors
+    assert code.count(division) == divisions * vectors
+    loop = max((loop for loop in _loops(code) if division in loop and "prefetch" in loop), key=len)
+    assert loop.count(division) == divisions * (vectors - 1)
+    assert loop.count("prefetch") == 2
     assert "call" not in loop
 
 

@@ -22,11 +22,11 @@ from fastkl.kernels._jit import by_precision, entry, inline, term, widest_vector
 from fastkl.kernels._lanes import scan
 from fastkl.kernels._load import load
 from fastkl.kernels._logratio import log_ratio
+from fastkl.kernels._loops import for_each
 from fastkl.kernels._memory import keep, view
 from fastkl.kernels._order import order, ordered
 from fastkl.kernels._piece import PIECE, is_staged, job_of, memory_for, open_block, scratch_in, source
 from fastkl.kernels._pieces import DONE, INVALID, STATE, TODO
-from fastkl.kernels._sum import CHUNK, ask_for
 from fastkl.kernels._wide import add_exactly
 
 # The record of a piece: of each side the largest logit, and the sum of all exponentials over that of the largest; c as
@@ -275,20 +275,16 @@ def _scale_of(largest, normalize):
 def _fill_powers_ahead(x, y, p, q, x_origin, x_shift, y_origin, y_shift):
     # Write the exponentials of a piece to p and q, while memory fetches the next. Double, from memory, one thread:
     # 2.1 ns a bin without, 1.65 with.
-    chunk, piece = CHUNK // x.itemsize, len(x) * x.itemsize
-    for start in range(0, len(x), chunk):
-        stop = min(start + chunk, len(x))
-        ask_for(x.ctypes.data + piece, y.ctypes.data + piece, start * x.itemsize, (stop - start) * x.itemsize)
-        part = x[start:stop], y[start:stop], p[start:stop], q[start:stop]
-        _fill_powers(*part, x_origin, x_shift, y_origin, y_shift)
+    widest_vectors()
+    piece = len(x) * x.itemsize
+    ahead = x.ctypes.data + piece, y.ctypes.data + piece
+    for_each(_powers, (x_origin, x_shift, y_origin, y_shift), (p, q), (x, y), ahead)
 
 
 @inline
-def _fill_powers(x, y, p, q, x_origin, x_shift, y_origin, y_shift):
-    widest_vectors()
-    for i in range(len(x)):
-        p[i] = _scaled_exp(x[i], x_origin, x_shift)
-        q[i] = _scaled_exp(y[i], y_origin, y_shift)
+def _powers(how, p, q, x, y):
+    x_origin, x_shift, y_origin, y_shift = how
+    return _scaled_exp(x, x_origin, x_shift), _scaled_exp(y, y_origin, y_shift)
 
 
 @term

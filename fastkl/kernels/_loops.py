@@ -11,12 +11,15 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
+from fastkl.kernels._memory import LINE, ask_for_line
 
-def for_each(function: Any, how: Any, results: Any, operands: Any) -> None:
+
+def for_each(function: Any, how: Any, results: Any, operands: Any, ahead: Any = ()) -> None:
     """Write ``function(how, *results, *operands)``, item by item, to the results; no array overlaps another.
 
     ``function`` takes the items that the results had before and gives as many new ones. All arrays are contiguous and
-    as long as the first.
+    as long as the first. Meanwhile memory fetches as many bytes from each of the addresses ``ahead`` on, a line at a
+    time: what is asked for at once a processor drops in part.
     """
     for i in range(len(results[0])):
         items = [array[i] for array in (*results, *operands)]
@@ -26,24 +29,40 @@ def for_each(function: Any, how: Any, results: Any, operands: Any) -> None:
 
 # In the caller's own code, as it is vectorised before others take it in.
 @overload(for_each, inline="always")
-def _for_each(function, how, results, operands):
-    return lambda function, how, results, operands: _write_each(function, how, results, operands, len(results[0]))
+def _for_each(function, how, results, operands, ahead=()):
+    def write_each(function, how, results, operands, ahead=()):
+        _write_each(function, how, results, operands, len(results[0]), ahead)
+
+    return write_each
 
 
 @intrinsic
-def _write_each(typingctx, function, how, results, operands, n):
+def _write_each(typingctx, function, how, results, operands, n, ahead):
     arrays = [*results, *operands]
     step = Step.of(typingctx, function, how, [array.dtype for array in arrays])
 
     def codegen(context, builder, signature, arguments):
-        _, how, result_arrays, operand_arrays, n = arguments
+        _, how, result_arrays, operand_arrays, n, addresses = arguments
         values = *cgutils.unpack_tuple(builder, result_arrays), *cgutils.unpack_tuple(builder, operand_arrays)
         data = [context.make_array(k)(context, builder, value).data for k, value in zip(arrays, values, strict=True)]
-        with builder.if_then(builder.icmp_signed(">", n, n.type(0))):
-            step.repeat(context, builder, how, data, data[: len(results)], n, is_unrolled=False)
+        size = n.type(arrays[0].dtype.bitwidth // 8)
+        line, first = n.type(LINE // size.constant), n.type(0)
+
+        def repeat(first, count, **told):
+            items = [builder.gep(pointer, [first]) for pointer in data]
+            step.repeat(context, builder, how, items, items[: len(results)], count, **told)
+
+        if len(ahead):
+            first = builder.sub(n, builder.srem(n, line))
+            with cgutils.for_range_slice(builder, n.type(0), first, line, n.type) as (i, _):
+                for address in cgutils.unpack_tuple(builder, addresses):
+                    ask_for_line(builder, builder.add(address, builder.mul(i, size)))
+                repeat(i, line, is_unrolled=True)
+        with builder.if_then(builder.icmp_signed("<", first, n)):
+            repeat(first, builder.sub(n, first), is_unrolled=False, is_masked=len(ahead) > 0)
         return context.get_dummy_value()
 
-    return types.void(function, how, results, operands, n), codegen
+    return types.void(function, how, results, operands, n, ahead), codegen
 
 
 class Step(NamedTuple):
@@ -63,11 +82,21 @@ class Step(NamedTuple):
         return list(self.signature.return_type)
 
     def repeat(
-        self, context: Any, builder: Any, how: Any, operands: Any, results: Any, n: Any, *, is_unrolled: bool
+        self,
+        context: Any,
+        builder: Any,
+        how: Any,
+        operands: Any,
+        results: Any,
+        n: Any,
+        *,
+        is_unrolled: bool,
+        is_masked: bool = False,
     ) -> None:
         """Build the loop over ``n`` items, at least one, from where the operands point to where the results do.
 
-        If it is unrolled, where n is known, results on the stack become registers.
+        If it is unrolled, where n is known, results on the stack become registers. If it is masked, items that do not
+        fill a vector are taken together too, not one by one.
         """
         before, body, end = builder.block, builder.append_basic_block(), builder.append_basic_block()
         builder.branch(body)
@@ -82,7 +111,7 @@ class Step(NamedTuple):
         following = builder.add(i, n.type(1))
         i.add_incoming(following, builder.block)
         back = builder.cbranch(builder.icmp_signed("<", following, n), body, end)
-        back.set_metadata("llvm.loop", _told(builder.module, group, is_unrolled))
+        back.set_metadata("llvm.loop", _told(builder.module, group, is_unrolled, is_masked))
         builder.position_at_end(end)
 
 
@@ -91,7 +120,7 @@ def _in_group(group, access):
     return access
 
 
-def _told(module, group, is_unrolled):
+def _told(module, group, is_unrolled, is_masked):
     # The metadata of a loop, in LLVM's words: https://llvm.org/docs/TransformMetadata.html
     def say(name, *values):
         return module.add_metadata([ir.MetaDataString(module, name), *values])
@@ -102,6 +131,7 @@ def _told(module, group, is_unrolled):
         loop,
         say("llvm.loop.parallel_accesses", group),
         say("llvm.loop.interleave.count", ir.IntType(32)(1)),
+        say("llvm.loop.vectorize.predicate.enable", ir.IntType(1)(is_masked)),
         as_it_is,  # until it is vectorised
         say("llvm.loop.vectorize.followup_vectorized", unrolled if is_unrolled else as_it_is),
         say("llvm.loop.vectorize.followup_epilogue", as_it_is),

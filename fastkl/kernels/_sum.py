@@ -13,7 +13,7 @@ from fastkl.kernels._jit import apart, by_kind, inline, never_inlined, widest_ve
 from fastkl.kernels._lanes import scan
 from fastkl.kernels._logratio import pattern
 from fastkl.kernels._loops import for_each
-from fastkl.kernels._memory import LINE, keep, prefetch, unowned, view
+from fastkl.kernels._memory import keep, unowned, view
 from fastkl.kernels._odd import also_seen, look_at, odd_parts
 from fastkl.kernels._terms import (
     IN_TWO_STEPS,
@@ -25,16 +25,6 @@ from fastkl.kernels._terms import (
     is_told_by_sum,
     refine,
 )
-
-CHUNK = 512  # bytes that are written while as many are asked for
-
-
-@inline
-def ask_for(x_address: Any, y_address: Any, first: Any, n: Any) -> None:
-    """Have memory fetch the ``n`` bytes from ``first`` on after each address."""
-    for line in range(0, n, LINE):
-        prefetch(x_address + first + line)
-        prefetch(y_address + first + line)
 
 
 @inline
@@ -185,31 +175,18 @@ def fill_scaled_ahead(kind: Any, t: Any, x: Any, y: Any, a: Any, b: Any, x_ahead
 def _fill(kind, addresses, n, a, b, ahead):
     never_inlined()
     widest_vectors()
-    zero = type(a)(0.0)
-    for first in range(0, n, CHUNK // view(addresses[0], n, type(zero)).itemsize):
-        t = _chunk(addresses[0], first, n, zero)
-        x, y = _chunk(addresses[1], first, n, zero), _chunk(addresses[2], first, n, zero)
-        ask_for(ahead[0], ahead[1], first * t.itemsize, len(t) * t.itemsize)
-        for_each(_write, (kind, a, b), (t,), (x, y))
+    precision = type(a)
+    t, x, y = view(addresses[0], n, precision), view(addresses[1], n, precision), view(addresses[2], n, precision)
+    for_each(_write, (kind, a, b), (t,), (x, y), ahead)
 
 
 @apart
 def _fill_scaled(kind, zero, addresses, n, ahead):
     never_inlined()
     widest_vectors()
-    for first in range(0, n, CHUNK // view(addresses[0], n, type(zero)).itemsize):
-        t = _chunk(addresses[0], first, n, zero)
-        x, y = _chunk(addresses[1], first, n, zero), _chunk(addresses[2], first, n, zero)
-        a, b = _chunk(addresses[3], first, n, zero), _chunk(addresses[4], first, n, zero)
-        ask_for(ahead[0], ahead[1], first * t.itemsize, len(t) * t.itemsize)
-        for_each(_write_scaled, kind, (t,), (x, y, a, b))
-
-
-@inline
-def _chunk(address, first, n, zero):
-    # As many of the n items at the address as are taken together, from the first on.
-    size = view(address, 0, type(zero)).itemsize
-    return view(address + first * size, min(CHUNK // size, n - first), type(zero))
+    t, x, y = view(addresses[0], n, type(zero)), view(addresses[1], n, type(zero)), view(addresses[2], n, type(zero))
+    a, b = view(addresses[3], n, type(zero)), view(addresses[4], n, type(zero))
+    for_each(_write_scaled, kind, (t,), (x, y, a, b), ahead)
 
 
 @inline
