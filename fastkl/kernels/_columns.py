@@ -19,7 +19,7 @@ from fastkl.kernels._logratio import constants, is_clear_sum, pattern
 from fastkl.kernels._loops import for_each
 from fastkl.kernels._memory import LINE, call, keep, prefetch, unowned, view
 from fastkl.kernels._odd import also_seen, is_moderate, is_odd, odd_part
-from fastkl.kernels._terms import bin_term, is_in_units_of_p, is_told_by_sum, scales
+from fastkl.kernels._terms import bin_term, is_in_units_of_p, is_told_by_sum, no_scales, scales
 
 # Bytes of one operand in a block: two blocks of both wait in the second-level cache.
 _BLOCK = 1 << 17
@@ -63,16 +63,14 @@ def columns(kind, zero, p, q, shape, n, start, stop, normalize, factor, out, tod
     most = _width(max(n, 1)) // size
     copies = np.empty((2, 1 if p[ALONG_ROWS] and q[ALONG_ROWS] else 2 * most * n), precision)
     lanes, odd = np.empty((3, LANES_BYTES // size * most), precision), np.empty(most, np.int64)
-    lines = np.ones((_LINES, most), precision)
+    lines = np.empty((_LINES, most), precision)
     table = _Table(np.int64(lines.ctypes.data), most * size, np.int64(_TOTALS), np.int64(lanes.ctypes.data))
     block, is_last = _Block(start, 0, 0, 0, 0, 0, 0, 0), start == stop
     while not is_last:
         following, count = _open(operands, block, start, stop, n, most, copies), block.rows
         next_table = _Table(table.address, table.step, _TOTALS + _OTHER_TOTALS - table.totals, table.lanes)
         _line(table, _SEEN, count, type(pattern(zero)))[:] = 0
-        odd[:count] = 0
-        if normalize:
-            _scale(kind, zero, table, unowned(odd[:count]))
+        _scale(kind, zero, table, unowned(odd[:count]), normalize)
         if normalize and following.rows == count:
             _add_up_terms_and_bins(kind, zero, n, block, following, next_table)
         else:
@@ -177,14 +175,14 @@ def _line(table, k, count, dtype):
 
 
 @inline
-def _scale(kind, zero, table, odd):
+def _scale(kind, zero, table, odd, normalize):
     # Of rows whose scales the fast loops can't take odd becomes 1.
     count, precision = len(odd), type(zero)
     a, b = _line(table, _A, count, precision), _line(table, _B, count, precision)
     p_total, q_total = _line(table, table.totals, count, precision), _line(table, table.totals + 1, count, precision)
     for r in range(count):
-        a[r], b[r] = scales(kind, p_total[r], q_total[r])
-        odd[r] = 0 if is_moderate(a[r]) & is_moderate(b[r]) & (p_total[r] > 0) else 1
+        a[r], b[r] = scales(kind, p_total[r], q_total[r]) if normalize else no_scales(kind, zero)
+        odd[r] = 1 if normalize and not (is_moderate(a[r]) & is_moderate(b[r]) & (p_total[r] > 0)) else 0
 
 
 @apart

@@ -13,7 +13,7 @@ from fastkl.kernels._lanes import scan
 from fastkl.kernels._logratio import align, log_of_aligned, log_ratio, positive
 from fastkl.kernels._memory import unowned, view
 from fastkl.kernels._piece import PIECE
-from fastkl.kernels._terms import bin_term
+from fastkl.kernels._terms import bin_term, no_scales
 from fastkl.kernels._wide import NOTHING, add, join
 
 _LOG2 = math.log(2.0)
@@ -174,12 +174,12 @@ def find_below(tile, a, b, rows, columns):
 @entry
 def add_terms(kind, is_exchanged, tile, a, b):
     """Add to a tile the terms of the totals a_i and b_j, as if they were bins."""
-    one = 1.0
+    scales = no_scales(kind, 1.0)
     for i in range(len(tile)):
         row = tile[i]
         for j in range(len(row)):
             x, y = (b[j], a[i]) if is_exchanged else (a[i], b[j])
-            row[j] += bin_term(kind, x, y, one, one)
+            row[j] += bin_term(kind, x, y, *scales)
 
 
 @entry

@@ -27,7 +27,7 @@ from fastkl.kernels._piece import (
     total_of,
 )
 from fastkl.kernels._pieces import DONE, P_TOTAL, Q_TOTAL, RECORD, STATE, TERMS, TODO, join_pieces, join_totals
-from fastkl.kernels._terms import bin_term, follows_chain_rule, is_in_units_of_p, is_told_by_sum, wide_term
+from fastkl.kernels._terms import bin_term, follows_chain_rule, is_in_units_of_p, is_told_by_sum, no_scales, wide_term
 from fastkl.kernels._wide import normal
 
 _FLOATS = (types.float64, types.float32)
@@ -222,7 +222,7 @@ def one_bin(kind: Any, x: Any, y: Any) -> Any:
     """The term of two doubles of any magnitude; NaN if one is negative, NaN or infinite."""
     if not (0.0 <= x < np.inf and 0.0 <= y < np.inf):
         return np.nan
-    g = bin_term(kind, x, y, 1.0, 1.0)
+    g = bin_term(kind, x, y, *no_scales(kind, x))
     is_told = is_told_by_sum(kind, g) and is_clear_sum(g)
     if odd_part(x, is_told) | odd_part(y, is_told):
         x, x_exponent = normal(x, 0)

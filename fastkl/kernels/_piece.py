@@ -15,7 +15,7 @@ from fastkl.kernels._memory import call, view
 from fastkl.kernels._odd import is_moderate, odd_bins, odd_part_of, odd_products
 from fastkl.kernels._stage import STAGE, rows_in_block, staged_width
 from fastkl.kernels._sum import refined_sum, sum_ahead
-from fastkl.kernels._terms import is_told_by_sum, scales
+from fastkl.kernels._terms import is_told_by_sum, no_scales, scales
 
 PIECE = 1024  # bins: two operands and the next two, in double precision, fill 32 KiB of first-level cache
 
@@ -205,7 +205,7 @@ def sum_terms(
 ) -> Any:
     """What `measure` returns, of bins x and y that are read, with the totals of x and y where they are normalised."""
     precision, zero = type(p_total), type(p_total)(0.0)
-    a, b = precision(1.0), precision(1.0)
+    a, b = no_scales(kind, zero)
     if normalize:
         if odd != 0 or totals == ONLY_TOTALS or (totals == OWN_TOTALS and (p_total == 0.0 or q_total == 0.0)):
             return p_total, q_total, zero, odd  # nothing is left to tell but the totals

@@ -22,10 +22,12 @@ from fastkl.kernels._alpha import (
 from fastkl.kernels._jit import by_kind, term
 from fastkl.kernels._logratio import (
     align,
+    align_exponents,
     artanh_tail,
     constants,
     is_double,
     is_positive,
+    log2_of_shift,
     log_of_aligned,
     log_ratio,
     positive,
@@ -131,11 +133,11 @@ def kl_term_of_difference(x: Any, y: Any, d: Any) -> Any:
 
     x may stand for a zero: it is multiplied by z T(z), which takes longer than x z, but is not subnormal.
     """
-    aligned, k_log2 = align(x, y)
-    d = d if k_log2 == 0 else x - aligned
+    aligned, shift = align_exponents(x, y)
+    d = d if shift == 0 else x - aligned  # the shift is known before k log 2 is: the division need not wait
     s = d / (x + aligned)
     z = s * s
-    return (k_log2 * x + (y - aligned)) + s * (d + x * (z * artanh_tail(z)))
+    return (shift * log2_of_shift(x) * x + (y - aligned)) + s * (d + x * (z * artanh_tail(z)))
 
 
 @term
@@ -148,20 +150,30 @@ def cross_entropy_term(x: Any, y: Any) -> Any:
 
 @term
 def js_term(x: Any, y: Any) -> Any:
-    """(x log(x / m) + y log(y / m)) / 2, m = (x + y) / 2, with the same bits for (y, x).
+    """(x log(x / m) + y log(y / m)) / 2, m = (x + y) / 2, with the same bits for (y, x)."""
+    return js_term_of_quarters(type(x)(0.25) * x, type(x)(0.25) * y)
+
+
+@term
+def js_term_of_quarters(x: Any, y: Any) -> Any:
+    """`js_term` of (4 x, 4 y): the scales of a row are a quarter of what they would be, and no sum is multiplied.
 
     m is rounded, but x - m = (x - y) / 2 is not: what is lost otherwise is all where x and y agree to 8 digits. The
-    larger of the two is between m and 2 m, which is not aligned: two more terms of T cost less. All is computed four
-    times too large, because additions are cheaper than multiplications here. What stands for a zero is too small to be
-    seen beside the other.
+    larger of the two is between m and 2 m, which is not aligned: two more terms of T cost less. The other is told from
+    the mixture as in `kl_term_of_difference`. What stands for a zero is too small to be seen beside the other.
+
+    Loops over this wait for the length of its longest chain of operations, not for their number: what is known early
+    is added before the series are.
     """
     x, y = positive(x), positive(y)
     high, low = max(x, y), min(x, y)
-    sum_, d = high + low, high - low
-    s = d / (type(x)(3.0) * high + low)
-    z = s * s
-    g = s * (d + (high * z) * twice_wide_artanh_tail(z))
-    return type(x)(0.25) * (g + kl_term_of_difference(low + low, sum_, -d))
+    mixture, d, twice = high + low, high - low, low + low
+    aligned, shift = align_exponents(twice, mixture)
+    e = -d if shift == 0 else twice - aligned
+    s, r = d / (type(x)(3.0) * high + low), e / (twice + aligned)
+    z, t = s * s, r * r
+    early = s * d + (shift * log2_of_shift(x) * twice + (mixture - aligned))
+    return (((s * z) * high) * twice_wide_artanh_tail(z) + early) + r * (e + twice * (t * artanh_tail(t)))
 
 
 @term
@@ -183,7 +195,7 @@ def jeffreys_term(x: Any, y: Any) -> Any:
 
 
 def bin_term(kind: Any, x: Any, y: Any, a: Any, b: Any) -> Any:
-    """The term of the bin (a x, b y), both in the kernels' range."""
+    """The term of the bin (a x, b y), both in the kernels' range, with scales from `scales` or `no_scales`."""
     return _BIN_TERM[type(kind)](kind, x, y, a, b)
 
 
@@ -196,7 +208,7 @@ def _cross_entropy_bin(kind, x, y, a, b):
 
 
 def _js_bin(kind, x, y, a, b):
-    return js_term(a * x, b * y)
+    return js_term_of_quarters(a * x, b * y)
 
 
 def _weighted_js_bin(kind, x, y, a, b):
@@ -326,8 +338,13 @@ def _absent_wide(kind, x, x_exponent, y, y_exponent):
 
 
 def scales(kind: Any, p_total: Any, q_total: Any) -> Any:
-    """The (a, b) that bring p and q to a common total."""
+    """The (a, b) that bring p and q to a common total, as `bin_term` takes them."""
     return _SCALES[type(kind)](kind, p_total, q_total)
+
+
+def no_scales(kind: Any, like: Any) -> Any:
+    """The (a, b) of bins that are taken as they are, in the precision of ``like``, as `bin_term` takes them."""
+    return _NO_SCALES[type(kind)](kind, like)
 
 
 def _scale_q_to_p(kind, p_total, q_total):
@@ -342,6 +359,19 @@ def _scale_q_to_one(kind, p_total, q_total):
 def _scale_both_to_one(kind, p_total, q_total):
     one = type(p_total)(1.0)
     return one / p_total, one / q_total
+
+
+def _scale_both_to_a_quarter(kind, p_total, q_total):
+    quarter = type(p_total)(0.25)
+    return quarter / p_total, quarter / q_total
+
+
+def _scale_neither(kind, like):
+    return type(like)(1.0), type(like)(1.0)
+
+
+def _scale_neither_but_to_a_quarter(kind, like):
+    return type(like)(0.25), type(like)(0.25)
 
 
 def refine(kind: Any, t: Any, x: Any, y: Any) -> Any:
@@ -449,7 +479,9 @@ _SCALES = {
     CrossEntropy: _scale_q_to_one,
     **dict.fromkeys(_SYMMETRIC, _scale_both_to_one),
     **dict.fromkeys(_POWERS, _scale_q_to_p),
+    JS: _scale_both_to_a_quarter,
 }
+_NO_SCALES = dict.fromkeys(_BIN_TERM, _scale_neither) | {JS: _scale_neither_but_to_a_quarter}
 _REFINE = dict.fromkeys(_BIN_TERM, _refine_nothing) | {CrossEntropy: _refine_dominant_bin}
 _IS_REFINED = dict.fromkeys(_BIN_TERM, _no) | dict.fromkeys(REFINED, _yes)
 _IS_TOLD_BY_SUM = dict.fromkeys(_BIN_TERM, _told_in_double) | dict.fromkeys(_POWERS, _not_told) | {KL: _told}
@@ -465,6 +497,7 @@ by_kind(begun_bin_term, _BEGUN_BIN_TERM)
 by_kind(ended_bin_term, _ENDED_BIN_TERM)
 by_kind(wide_term, _WIDE_TERM)
 by_kind(scales, _SCALES)
+by_kind(no_scales, _NO_SCALES)
 by_kind(refine, _REFINE)
 by_kind(is_told_by_sum, _IS_TOLD_BY_SUM)
 by_kind(is_refined, _IS_REFINED)

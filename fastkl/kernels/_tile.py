@@ -14,7 +14,7 @@ from fastkl.kernels._memory import call, keep, view
 from fastkl.kernels._odd import is_moderate, look_at, odd_bins, odd_products
 from fastkl.kernels._piece import MEMO, SMALL, job_of, layout_of, memory_for, scratch_in, shape_of
 from fastkl.kernels._sum import fill_ahead, fill_scaled_ahead, weighed
-from fastkl.kernels._terms import is_in_units_of_p, is_told_by_sum, refine, scales
+from fastkl.kernels._terms import is_in_units_of_p, is_told_by_sum, no_scales, refine, scales
 from fastkl.kernels._transpose import transpose
 
 TILE_BINS = 64  # the most bins of a short row
@@ -65,7 +65,8 @@ def _tile(kind, job, scratch, row, stop, factor, out, todo):
         fill_scaled_ahead(kind, t, x, y, a, b, x_ahead, y_ahead)
     else:
         seen = look_at(kind, x, y, False)
-        fill_ahead(kind, t, x, y, precision(1.0), precision(1.0), x_ahead, y_ahead)
+        own_a, own_b = no_scales(kind, job.zero)
+        fill_ahead(kind, t, x, y, own_a, own_b, x_ahead, y_ahead)
     _weigh(t, w, t)
     _sum_rows(t, total)
     if job.normalize and len(w) == 0:
