@@ -372,7 +372,7 @@ VOLUME = (
         peers=(FASTKL, DASK, *OTHERS_BY_DASK), reference=FASTKL.name,
     ),
     _volume(
-        "volume-distributed", "one histogram against a mapped file, by worker processes of one thread", 4_000_000,
+        "volume-distributed", "four histograms against a mapped file, by worker processes of one thread", 4_000_000,
         (Target(f"{ONE} / {TWO}", 1.7),), make=data.one_against_many, room=partial(room, arrays=1), peers=(),
         measured="trial", trial=workers,
     ),
