@@ -108,6 +108,40 @@ def test_the_number_of_rows_side_by_side_does_not_matter(neighbours, name, dtype
                 np.testing.assert_array_equal(call(name, a, b, threads=threads, **options), expected)
 
 
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("neighbours", [40, 130, 700])
+def test_nothing_is_read_beside_the_operands(neighbours, normalize, run_python):
+    # Pages before and after each that can't be read: a process that tries ends.
+    code = f"""
+import ctypes, mmap
+import numpy as np
+import fastkl
+
+def fenced(x):
+    page, libc = mmap.PAGESIZE, ctypes.CDLL(None, use_errno=True)
+    size = -(-x.nbytes // page) * page
+    memory = mmap.mmap(-1, size + 2 * page)
+    first = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    for fence in (first, first + page + size):
+        assert libc.mprotect(ctypes.c_void_p(fence), ctypes.c_size_t(page), 0) == 0
+    y = np.frombuffer(memory, x.dtype, x.size, page + size - x.nbytes).reshape(x.shape)
+    y[...] = x
+    return y
+
+rng = np.random.default_rng(0)
+for dtype in ("f8", "f4", "f2"):
+    q = fenced(rng.random((2, 50, {neighbours})).astype(dtype))
+    for shape in ((2, 50, {neighbours}), (2, 50, 1), (1, 50, 1), (1, 50, {neighbours})):
+        p = fenced(rng.random(shape).astype(dtype))
+        for x, y in ((p, q), (q, p)):
+            rows = [np.moveaxis(np.broadcast_to(z, q.shape), 1, -1).copy() for z in (x, y)]
+            got = fastkl.kl_divergence(x, y, axis=1, normalize={normalize}, threads=1)
+            np.testing.assert_array_equal(got, fastkl.kl_divergence(*rows, normalize={normalize}))
+print("done")
+"""
+    assert run_python(code).split() == ["done"]
+
+
 @pytest.mark.parametrize("name", [name for name in FUNCTIONS if name != "entropy"])
 @pytest.mark.parametrize("bins", [8, 40, 2100])
 def test_one_against_many_is_each_against_each(name, bins):

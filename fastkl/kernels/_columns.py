@@ -4,8 +4,9 @@ They are read in place if they need no conversion; one row that meets many is sp
 the order that `_lanes` lays down, so that the result is the same to the bit.
 
 Terms take the totals of their rows, so all bins are read twice, and more of them than the first-level cache holds lie
-between. The totals of a block are added up in the loop over the terms of the block before, which then waits neither for
-memory nor for the second-level cache: 200,000 columns of 256 bins take 0.75 to 0.95 of what two loops take.
+between. The totals of a block are added up in the loop over the terms of the block before, where that has as many rows,
+which then waits neither for memory nor for the second-level cache: 200,000 columns of 256 bins take 0.75 to 0.95 of
+what two loops take.
 """
 
 from typing import NamedTuple
@@ -21,13 +22,13 @@ from fastkl.kernels._memory import LINE, call, keep, prefetch, unowned, view
 from fastkl.kernels._odd import also_seen, is_moderate, is_odd, odd_part
 from fastkl.kernels._terms import bin_term, is_in_units_of_p, is_told_by_sum, no_scales, scales
 
-# Bytes of one operand in a block: two blocks of both wait in the second-level cache.
+# Bytes of one operand in a block, twice as many of long rows: two blocks of both wait in the second-level cache.
 _BLOCK = 1 << 17
 # The bytes of each bin among them: few enough for sixteen lanes in the first-level cache, or for as many as bins.
 _LEAST_WIDTH, _MOST_WIDTH = 256, 512
 _LANES = 1 << 13
 _AHEAD = 1 << 12  # bytes of an operand that memory is ahead
-_MANY = 8  # of so many blocks side by side each begins with a cache line
+_MANY = 8  # of more blocks than that side by side each begins with a cache line of p
 
 # What is kept of each row of a block, in the lines of a table; the totals of the next block have two of their own.
 _A, _B, _SUM, _SEEN, _TOTALS, _OTHER_TOTALS, _LINES = 0, 1, 2, 3, 4, 6, 8
@@ -103,14 +104,15 @@ def _open(operands, before, start, stop, n, most, copies):
     # The block after another, of no rows behind the last. Neighbours are shared out evenly, in whole vectors, among
     # blocks, which for that may begin with the last rows of the block before, or to begin with a cache line.
     (p, q, shape), row = operands, before.first + before.rows
+    if row == stop:
+        return _Block(row, 0, before.x, before.x_step, 0, before.y, before.y_step, 0)  # nothing is read there
     innermost, vector = shape[len(shape) - 1], LINE // copies.itemsize
     begin, end = max(start, row - row % innermost), min(stop, row - row % innermost + innermost)
     blocks = max(1, -(-(end - begin) // most))
     count = min(-(-(end - begin) // (blocks * vector)) * vector, end - begin)
-    beyond = row_address(p, shape, row) % LINE // copies.itemsize if blocks > _MANY and p[BIN_STEP] % LINE == 0 else 0
+    is_aligned = blocks > _MANY and p[ALONG_ROWS] and p[BIN_STEP] % LINE == 0
+    beyond = row_address(p, shape, row) % LINE // copies.itemsize if is_aligned else 0
     first = max(begin, min(row - beyond, end - count))
-    if row == stop:
-        first, count = row, 0
     after = min(first + count, stop - 1)
     x, x_step = _bins(p, shape, first, n, count, unowned(copies[0]), before.first, before.x, before.x_step)
     y, y_step = _bins(q, shape, first, n, count, unowned(copies[1]), before.first, before.y, before.y_step)
@@ -120,8 +122,8 @@ def _open(operands, before, start, stop, n, most, copies):
 
 @inline
 def _bins(operand, shape, row, n, count, copies, before, address_before, step_before):
-    # The address of the first bin of the first row, and the bytes to the next bin of it: in place, or in the copy that
-    # the block before does not use.
+    # The address of the first bin of the first row, and the bytes to the next bin of it: in place, in the copy that the
+    # block before uses, if it is one of the same row for all, or in the other.
     address = row_address(operand, shape, row)
     if operand[ALONG_ROWS]:
         return address, operand[BIN_STEP]

@@ -48,10 +48,6 @@ def prefetch(address: int) -> None:
     """Ask for the cache line at ``address``, which need not be readable."""
 
 
-def prefetch_for_later(address: int) -> None:
-    """`prefetch` into the second-level cache alone, what is read after more than the first holds."""
-
-
 def byteswap(x: Any, like: Any) -> Any:
     """The bytes of an unsigned scalar in the other order, as a scalar of the type of ``like``."""
     return x.byteswap().view(type(like))
@@ -89,30 +85,25 @@ def _pointer(typingctx, address, dtype):
 
 @overload(prefetch)
 def _prefetch(address):
-    return lambda address: _prefetch_instruction(address, True)
+    return lambda address: _prefetch_instruction(address)
 
 
-@overload(prefetch_for_later)
-def _prefetch_for_later(address):
-    return lambda address: _prefetch_instruction(address, False)
-
-
-@intrinsic(prefer_literal=True)
-def _prefetch_instruction(typingctx, address, is_next):
+@intrinsic
+def _prefetch_instruction(typingctx, address):
     def codegen(context, builder, signature, arguments):
-        ask_for_line(builder, arguments[0], is_next=is_next.literal_value)
+        ask_for_line(builder, arguments[0])
         return context.get_dummy_value()
 
-    return types.void(types.intp, is_next), codegen
+    return types.void(types.intp), codegen
 
 
-def ask_for_line(builder: Any, address: Any, *, is_next: bool = True) -> None:
-    """The instruction of `prefetch`, or of `prefetch_for_later`."""
+def ask_for_line(builder: Any, address: Any) -> None:
+    """The instruction of `prefetch`."""
     pointer, flag = builder.inttoptr(address, ir.PointerType(ir.IntType(8))), ir.IntType(32)
     instruction = builder.module.declare_intrinsic(
         "llvm.prefetch", [pointer.type], ir.FunctionType(ir.VoidType(), [pointer.type, flag, flag, flag])
     )
-    builder.call(instruction, [pointer, flag(0), flag(3 if is_next else 2), flag(1)])  # read, how near, data
+    builder.call(instruction, [pointer, flag(0), flag(3), flag(1)])  # read, near, data
 
 
 @overload(byteswap)

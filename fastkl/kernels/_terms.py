@@ -156,14 +156,15 @@ def js_term(x: Any, y: Any) -> Any:
 
 @term
 def js_term_of_quarters(x: Any, y: Any) -> Any:
-    """`js_term` of (4 x, 4 y): the scales of a row are a quarter of what they would be, and no sum is multiplied.
+    """`js_term` of what x and y are a quarter of: that is in the scales of a row, and no term or sum is multiplied.
 
     m is rounded, but x - m = (x - y) / 2 is not: what is lost otherwise is all where x and y agree to 8 digits. The
-    larger of the two is between m and 2 m, which is not aligned: two more terms of T cost less. The other is told from
-    the mixture as in `kl_term_of_difference`. What stands for a zero is too small to be seen beside the other.
+    larger of the two is between m and 2 m, which is not aligned: two more terms of T cost less. The smaller is that of
+    `kl_term_of_difference`. What stands for a zero is too small to be seen beside the other.
 
     Loops over this wait for the length of its longest chain of operations, not for their number: what is known early
-    is added before the series are.
+    is added before the series are. The part of the larger is not taken apart, so that one bin against none is log 2 / 2
+    to the last digit.
     """
     x, y = positive(x), positive(y)
     high, low = max(x, y), min(x, y)
@@ -172,8 +173,8 @@ def js_term_of_quarters(x: Any, y: Any) -> Any:
     e = -d if shift == 0 else twice - aligned
     s, r = d / (type(x)(3.0) * high + low), e / (twice + aligned)
     z, t = s * s, r * r
-    early = s * d + (shift * log2_of_shift(x) * twice + (mixture - aligned))
-    return (((s * z) * high) * twice_wide_artanh_tail(z) + early) + r * (e + twice * (t * artanh_tail(t)))
+    early = r * e + (shift * log2_of_shift(x) * twice + (mixture - aligned))
+    return (early + s * (d + (high * z) * twice_wide_artanh_tail(z))) + (r * twice) * (t * artanh_tail(t))
 
 
 @term
