@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fastkl import _check
 from fastkl._engine import Answers, Question, are_few, are_single, run, run_few, run_logits, run_single
-from fastkl._operands import are_alike, batch_of, batch_of_alike, bins_last, precision_of
+from fastkl._operands import are_alike, batch_of, batch_of_alike, bins_last, is_last, precision_of
 from fastkl._sparse import compare_sparse, has_sparse
 from fastkl._zero_policies import Pseudocount, answer_by_rule, rule_of
 from fastkl.containers import open_containers
@@ -107,7 +107,7 @@ def _are_usual(options: Options) -> bool:
 
 def _is_plain(options: Options) -> bool:
     o = options
-    return o.weights is o.dtype is o.dim is None and o.keepdims is False and type(o.axis) is int and o.axis in (0, -1)
+    return o.weights is o.dtype is o.dim is None and o.keepdims is False and type(o.axis) is int
 
 
 def _compare_plain(
@@ -117,12 +117,12 @@ def _compare_plain(
 
     The general way, which follows, has careful loops, and words for invalid rows.
     """
+    if options.axis != -1 and not is_last(options.axis, p, q):
+        return None
     is_one_run = answer is run
     if is_one_run and options.out is None and question.pseudocount == 0.0 and are_single(p, q):
         single = run_single(question.kind, p, q, question.normalize, question.factor)
         return None if single is None else finish(single)
-    if options.axis != -1:
-        return None
     if is_one_run and are_few(p, q, question):
         few = run_few(p, q, question)
         return None if few is None else _deliver(finish(few), None, options.out, p.dtype)

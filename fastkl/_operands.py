@@ -160,6 +160,11 @@ def batch_of_alike(p: _Array, q: _Array) -> Batch:
     return Batch([p, q], tuple(batch), list(range(len(batch))), [(step,), (step,)], (rows,), bins)
 
 
+def is_last(axis: int, p: Any, q: Any) -> bool:
+    """True for the last axis of arrays, counted from the front; of anything else nothing is asked."""
+    return type(p) is np.ndarray and type(q) is np.ndarray and axis == max(p.ndim, q.ndim) - 1
+
+
 def are_alike(p: Any, q: Any) -> bool:
     """True for two histograms or batches of one shape and precision, double or single, in C order."""
     return (

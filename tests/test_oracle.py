@@ -138,6 +138,17 @@ def test_one_histogram_meets_a_batch_whatever_the_axis(axis):
     np.testing.assert_allclose(fastkl.kl_divergence(q, p, axis=axis), expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize(("p_shape", "q_shape"), [((40,),) * 2, ((3, 40),) * 2, ((40,), (3, 40)), ((3, 4, 2000),) * 2])
+def test_the_last_axis_may_be_counted_from_either_end(p_shape, q_shape):
+    rng = np.random.default_rng(3)
+    p, q = rng.random(p_shape), rng.random(q_shape)
+    expected = np.asarray(fastkl.js_divergence(p, q, axis=-1))
+    assert np.asarray(fastkl.js_divergence(p, q, axis=q.ndim - 1)).tobytes() == expected.tobytes()
+    assert np.asarray(fastkl.js_divergence(p.tolist(), q, axis=q.ndim - 1)).tobytes() == expected.tobytes()
+    with pytest.raises(ValueError, match=f"axis {q.ndim} is out of bounds"):
+        fastkl.js_divergence(p, q, axis=q.ndim)
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("bins", [1, 8, 33, 2100])

@@ -19,8 +19,8 @@
        |
     _fold    totals of what a function makes of a bin          _loops  loops as LLVM is told about them
        |
-    _load    operands of any layout   _lanes  totals in a fixed order   _terms, _alpha  the divergences, one bin
-    _convert, _stage, _transpose      _wide   numbers of any magnitude  _logratio, _exp  log(x / y), exp(x)
+    _load    operands of any layout   _lanes  totals in a fixed order   _terms, _js, _alpha  the divergences, one bin
+    _convert, _stage, _transpose      _wide   numbers of any magnitude  _logratio, _exp      log(x / y), exp(x)
 """
 
 from fastkl.kernels._both import both_rows

@@ -24,7 +24,7 @@ from fastkl.kernels._jit import by_precision, term
 TINY_64, HUGE_64, MAX_SCALE_64 = 2.0**-700, 2.0**700, 2.0**200
 TINY_32, HUGE_32, MAX_SCALE_32 = np.float32(2.0**-76), np.float32(2.0**90), np.float32(2.0**24)
 # Below every scaled operand, above the subnormals: stands in for a zero, whose bits would make a subnormal y'.
-_FLOOR_64, _FLOOR_32 = 2.0**-1000, np.float32(2.0**-110)
+FLOOR_64, FLOOR_32 = 2.0**-1000, np.float32(2.0**-110)
 
 # The same range as bits: from LEAST to HIGHEST, SPAN wide.
 _HIGHEST_64, _HIGHEST_32 = np.float64(HUGE_64).view(np.uint64), HUGE_32.view(np.uint32)
@@ -51,7 +51,8 @@ _T0, _T1, _T2, _T3, _T4, _T5, _T6 = (
 )
 _S0, _S1 = np.float32(0.6666666486566025), np.float32(0.400005948651495)
 _S2, _S3 = np.float32(0.2851851567212149), np.float32(0.239511855116877)
-# 2 T on [0, 1 / 9], likewise: 5.5e-16 and 1.2e-9.
+# 2 T on [0, 1 / 9], likewise: 1.1e-15 and 1.2e-9. The last term is such that one bin against none, the right end, is
+# log 2 to the last digit.
 _U0, _U1, _U2, _U3, _U4, _U5, _U6, _U7, _U8 = (
     1.3333333333333952,
     0.7999999999669701,
@@ -61,7 +62,7 @@ _U0, _U1, _U2, _U3, _U4, _U5, _U6, _U7, _U8 = (
     0.3073762038848705,
     0.27091406529759554,
     0.2019855660685643,
-    0.34688987913094804,
+    0.34689005,
 )
 _V0, _V1, _V2 = np.float32(1.3333333730697632), np.float32(0.7999864220619202), np.float32(0.5720987319946289)
 _V3, _V4 = np.float32(0.43110159039497375), np.float32(0.4766398072242737)
@@ -88,21 +89,21 @@ def _is_double_64(x):
 
 
 def _is_positive_32(x):
-    return x > _FLOOR_32
+    return x > FLOOR_32
 
 
 def _is_positive_64(x):
     """False for zeros of either sign, true for operands in range and their scaled values."""
-    return x > _FLOOR_64
+    return x > FLOOR_64
 
 
 def _positive_32(x):
-    return x if x > _FLOOR_32 else _FLOOR_32
+    return x if x > FLOOR_32 else FLOOR_32
 
 
 def _positive_64(x):
     """x, or what stands for a zero."""
-    return x if x > _FLOOR_64 else _FLOOR_64
+    return x if x > FLOOR_64 else FLOOR_64
 
 
 def _align_exponents_32(x, y):

@@ -105,7 +105,9 @@ class Step(NamedTuple):
         i = builder.phi(n.type)
         i.add_incoming(n.type(0), before)
         items = [_in_group(group, builder.load(builder.gep(operand, [i]))) for operand in operands]
-        values = context.get_function(self.function, self.signature)(builder, [how, *items])
+        values = context.get_function(self.function, self.signature)(
+            builder, self._arguments(context, builder, how, items)
+        )
         for value, result in zip(cgutils.unpack_tuple(builder, values), results, strict=True):
             _in_group(group, builder.store(value, builder.gep(result, [i])))
         following = builder.add(i, n.type(1))
@@ -113,6 +115,14 @@ class Step(NamedTuple):
         back = builder.cbranch(builder.icmp_signed("<", following, n), body, end)
         back.set_metadata("llvm.loop", _told(builder.module, group, is_unrolled, is_masked))
         builder.position_at_end(end)
+
+    def _arguments(self, context, builder, how, items):
+        # What a last parameter with a star gathers is one tuple.
+        arguments, last = [how, *items], self.signature.args[-1]
+        if not isinstance(last, types.StarArgTuple | types.StarArgUniTuple):
+            return arguments
+        first = len(self.signature.args) - 1
+        return [*arguments[:first], context.make_tuple(builder, last, arguments[first:])]
 
 
 def _in_group(group, access):

@@ -119,15 +119,15 @@ def _begin_weighed(how, x, y, w):
 
 
 @inline
-def _add_ended(how, total, seen, x, y, r, s, t):
+def _add_ended(how, total, seen, x, y, *begun):
     kind, a, b = how
-    return total + ended_bin_term(kind, x, y, a, b, (r, s, t)), _also_seen(kind, seen, x, y)
+    return total + ended_bin_term(kind, x, y, a, b, begun), _also_seen(kind, seen, x, y)
 
 
 @inline
-def _add_weighed_ended(how, total, seen, x, y, w, r, s, t):
+def _add_weighed_ended(how, total, seen, x, y, w, *begun):
     kind, a, b = how
-    return total + weighed(w, ended_bin_term(kind, x, y, a, b, (r, s, t))), _also_seen(kind, seen, x, y)
+    return total + weighed(w, ended_bin_term(kind, x, y, a, b, begun)), _also_seen(kind, seen, x, y)
 
 
 @inline
