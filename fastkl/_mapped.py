@@ -10,7 +10,7 @@ _SHARED = ("r", "r+", "w+")  # of other maps what was written is lost with the p
 
 
 def is_mapped(array: npt.NDArray[Any]) -> bool:
-    """Whether an array lies in a file that NumPy has mapped."""
+    """Whether an array lies in a file that NumPy has mapped, or in a map that nobody can write to."""
     return _map_of(array) is not None
 
 
@@ -29,5 +29,7 @@ def _map_of(array: Any) -> mmap.mmap | None:
     while array is not None:
         if isinstance(array, np.memmap):
             return array._mmap if array.mode in _SHARED else None  # type: ignore[attr-defined]
+        if isinstance(array, mmap.mmap):
+            return array if memoryview(array).readonly else None
         array = getattr(array, "base", None)
     return None

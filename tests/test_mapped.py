@@ -50,6 +50,20 @@ def test_what_is_in_the_map_stays(tmp_path, mode):
     let_go(values)
 
 
+def test_pages_of_a_map_without_numpy_are_given_back_where_nobody_can_write(tmp_path):
+    values = written(tmp_path / "p.npy")
+    with open(tmp_path / "p.npy", "rb") as file:
+        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    p = np.ndarray(values.shape, values.dtype, pages, len(pages) - values.nbytes)
+    before = resident_file_bytes()
+    np.testing.assert_array_equal(p, values)
+    assert resident_file_bytes() - before > 0.8 * p.nbytes
+    let_go(p[10:][5:])
+    assert is_mapped(p[10:])
+    assert resident_file_bytes() - before < 0.2 * p.nbytes
+    np.testing.assert_array_equal(p, values)
+
+
 def test_other_maps_are_left_alone():
     values = np.frombuffer(mmap.mmap(-1, 8 * 4096), np.float64)  # which has no file to be read from again
     values[:] = 1
