@@ -12,7 +12,7 @@ from fastkl.kernels._lanes import LANES_BYTES, Vectors, fold
 from fastkl.kernels._loops import Step
 from fastkl.kernels._memory import LINE, ask_for_line, view
 
-_CHUNK = 4 * LANES_BYTES  # of items that a first step is done for before the second
+_AHEAD = 4 * LANES_BYTES  # of items that a first step is ahead of the second
 
 
 def add_up(begin: Any, add: Any, how: Any, nothing: Any, addresses: Any, n: Any, ahead: Any) -> tuple[Any, ...]:
@@ -21,8 +21,8 @@ def add_up(begin: Any, add: Any, how: Any, nothing: Any, addresses: Any, n: Any,
     ``nothing`` are the totals of no items: numbers, or unsigned integers of as many bits, whose bits are collected. The
     items are of the type of the first. ``add(how, *totals, *items)`` gives the totals with one item more; items of zero
     are to change nothing. If that takes so many operations that a loop waits, as the processor looks ahead over too few
-    items, ``begin(how, *items)`` is not None and makes more items of them, which take part in the addition: it is done
-    for a chunk of items first.
+    items, ``begin(how, *items)`` is not None and makes more items of them, which take part in the addition: it is
+    done for items some rounds ahead, so that both steps are at work at any time.
     """
     lanes = [np.zeros(LANES_BYTES // zero.itemsize, type(zero)) for zero in nothing]
     operands = [view(address, n, type(nothing[0])) for address in addresses]
@@ -67,18 +67,18 @@ def _totals(typingctx, begin, add, how, nothing, addresses, n, ahead):
                     data = [*totals, *operands.at(first)]
                     added.repeat(context, builder, how, data, totals, lanes, is_unrolled=True)
             else:
-                chunk = v.index(_CHUNK // v.size)
-                parts = [v.buffer(context.get_value_type(kind), chunk.constant) for kind in begun.results]
-                with cgutils.for_range_slice(builder, begin, end, chunk, v.index) as (start, _):
-                    stop = v.least(builder.add(start, chunk), end)
-                    with rounds(start, stop) as (first, _):
-                        ask_for(first)
-                        results = [builder.gep(part, [builder.sub(first, start)]) for part in parts]
-                        begun.repeat(context, builder, how, operands.at(first), results, lanes, is_unrolled=True)
-                    with rounds(start, stop) as (first, _):
-                        data = [builder.gep(part, [builder.sub(first, start)]) for part in parts]
-                        data = [*totals, *operands.at(first), *data]
+                ahead_by = v.index(_AHEAD // v.size)
+                ring = [v.buffer(context.get_value_type(kind), ahead_by.constant) for kind in begun.results]
+                with rounds(begin, builder.add(end, ahead_by)) as (first, _):
+                    place = builder.and_(first, v.index(ahead_by.constant - 1))
+                    begun_items = [builder.gep(part, [place]) for part in ring]
+                    before = builder.sub(first, ahead_by)
+                    with builder.if_then(builder.icmp_signed(">=", before, begin)):
+                        data = [*totals, *operands.at(before), *begun_items]
                         added.repeat(context, builder, how, data, totals, lanes, is_unrolled=True)
+                    with builder.if_then(builder.icmp_signed("<", first, end)):
+                        ask_for(first)
+                        begun.repeat(context, builder, how, operands.at(first), begun_items, lanes, is_unrolled=True)
         return context.make_tuple(builder, signature.return_type, [v.total(lanes) for lanes in totals])
 
     return types.Tuple(list(nothing))(begin, add, how, nothing, addresses, n, ahead), codegen

@@ -250,9 +250,6 @@ class Vectors:
         """A pointer to the item ``at`` of those at an address."""
         return self.builder.inttoptr(self.offset(address, at), ir.PointerType(self.real.element))
 
-    def least(self, i, k):
-        return self.builder.select(self.builder.icmp_signed("<", i, k), i, k)
-
     def plus(self, i, k):
         return self.builder.add(i, self.index(k)) if k else i
 
