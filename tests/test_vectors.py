@@ -62,6 +62,15 @@ def test_loops_that_write(code_of, kind, real, division, divisions, cpu, registe
     assert "call" not in loop
 
 
+@pytest.mark.parametrize(("cpu", "steps"), [("haswell", 1), ("sapphirerapids", 1), ("znver4", 2), ("znver5", 2)])
+def test_terms_that_divide_twice_come_in_two_steps_where_that_is_quick(code_of, cpu, steps):
+    code = code_of("sum_ahead(kind, x, y, x[:0], a, a, True, 0, 0)[0]", "JS", "float64", cpu)
+    loop = max((loop for loop in _loops(code) if "vdivpd" in loop), key=len)
+    blocks = [block for block in re.split(r"^\.?L\w+:$", loop, flags=re.MULTILINE) if "vfmadd" in block]
+    assert len(blocks) == steps
+    assert sum("vdivpd" in block for block in blocks) == 1  # the other has the series
+
+
 def _loops(code):
     """The text of each loop without a loop in it: from a label to the jump back to it."""
     lines = code.splitlines()
