@@ -30,6 +30,6 @@ def _map_of(array: Any) -> mmap.mmap | None:
         if isinstance(array, np.memmap):
             return array._mmap if array.mode in _SHARED else None  # type: ignore[attr-defined]
         if isinstance(array, mmap.mmap):
-            return array if memoryview(array).readonly else None
-        array = getattr(array, "base", None)
+            return array if not array.closed and memoryview(array).readonly else None
+        array = array.obj if isinstance(array, memoryview) else getattr(array, "base", None)
     return None

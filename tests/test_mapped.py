@@ -55,6 +55,7 @@ def test_pages_of_a_map_without_numpy_are_given_back_where_nobody_can_write(tmp_
     with open(tmp_path / "p.npy", "rb") as file:
         pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     p = np.ndarray(values.shape, values.dtype, pages, len(pages) - values.nbytes)
+    assert is_mapped(np.frombuffer(pages))
     before = resident_file_bytes()
     np.testing.assert_array_equal(p, values)
     assert resident_file_bytes() - before > 0.8 * p.nbytes
@@ -62,6 +63,8 @@ def test_pages_of_a_map_without_numpy_are_given_back_where_nobody_can_write(tmp_
     assert is_mapped(p[10:])
     assert resident_file_bytes() - before < 0.2 * p.nbytes
     np.testing.assert_array_equal(p, values)
+    pages.close()
+    assert not is_mapped(p)
 
 
 def test_other_maps_are_left_alone():

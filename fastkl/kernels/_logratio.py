@@ -9,8 +9,8 @@ One division, no table, no branch: every target that LLVM knows vectorises it. N
 
 Operands must be zero or lie in [TINY, HUGE] of their precision; what does not is for `_careful`. Only for sums of terms
 that are no powers (`is_told_by_sum`) are operands below TINY taken, where the sum turns out finite and at least
-LEAST_SUM: what is below FLOOR once it is scaled counts as zero, and products may underflow, which moves a term by no
-more than 2^11 FLOOR or makes it infinite; 1024 of them are nothing beside such a sum.
+LEAST_SUM: what is below FLOOR once it is scaled counts as zero, or is added to FLOOR, and products may underflow, which
+moves a term by no more than 2^11 FLOOR or makes it infinite; 1024 of them are nothing beside such a sum.
 """
 
 from typing import Any
@@ -51,18 +51,18 @@ _T0, _T1, _T2, _T3, _T4, _T5, _T6 = (
 )
 _S0, _S1 = np.float32(0.6666666486566025), np.float32(0.400005948651495)
 _S2, _S3 = np.float32(0.2851851567212149), np.float32(0.239511855116877)
-# 2 T on [0, 1 / 9], likewise: 1.1e-15 and 1.2e-9. The last term is such that one bin against none, the right end, is
-# log 2 to the last digit.
+# 2 T on [0, 1 / 9], likewise: 1.2e-15 and 1.2e-9; in double precision with no error at the right end, so that one bin
+# against none is log 2 to the last digit.
 _U0, _U1, _U2, _U3, _U4, _U5, _U6, _U7, _U8 = (
-    1.3333333333333952,
-    0.7999999999669701,
-    0.5714285765988454,
-    0.4444440771553911,
-    0.36365045677489466,
-    0.3073762038848705,
-    0.27091406529759554,
-    0.2019855660685643,
-    0.34689005,
+    1.3333333333333994,
+    0.7999999999649988,
+    0.5714285768700125,
+    0.4444440605353191,
+    0.36365099350572794,
+    0.3073664252999222,
+    0.2710150449714052,
+    0.2014345629902309,
+    0.3481233314932406,
 )
 _V0, _V1, _V2 = np.float32(1.3333333730697632), np.float32(0.7999864220619202), np.float32(0.5720987319946289)
 _V3, _V4 = np.float32(0.43110159039497375), np.float32(0.4766398072242737)

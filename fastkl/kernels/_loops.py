@@ -117,7 +117,7 @@ class Step(NamedTuple):
         builder.position_at_end(end)
 
     def _arguments(self, context, builder, how, items):
-        # What a last parameter with a star gathers is one tuple.
+        # What a parameter with a star gathers is one tuple, the last of the signature.
         arguments, last = [how, *items], self.signature.args[-1]
         if not isinstance(last, types.StarArgTuple | types.StarArgUniTuple):
             return arguments

@@ -442,7 +442,8 @@ _IS_TOLD_BY_SUM = dict.fromkeys(_BIN_TERM, _told_in_double) | dict.fromkeys(_POW
 _IN_UNITS_OF_P = dict.fromkeys(_BIN_TERM, _yes) | dict.fromkeys(_SYMMETRIC, _no)
 _FOLLOWS_CHAIN_RULE = dict.fromkeys(_BIN_TERM, _no) | {KL: _yes, CrossEntropy: _yes}
 # Terms of so many operations that a loop over them waits: the processor looks ahead over too few bins. In two steps
-# powers take 60 % of the time, and JS, which divides twice, 92 %, but 111 % on CPUs that wait for divisions.
+# powers take 60 % of the time, and JS, which divides twice, 92 % in double precision (in single 98 to 105 %), but 111 %
+# on CPUs that wait for divisions.
 _BEGUN_BIN_TERM = {JS: _js_begun, Alpha: _alpha_begun}
 _ENDED_BIN_TERM = {JS: _js_ended, Alpha: _alpha_ended}
 IN_TWO_STEPS = (JS, Alpha) if divides_quickly() else (Alpha,)
