@@ -24,7 +24,9 @@ def as_array(value: Any, name: str) -> _Array:
     try:
         array = np.asarray(value)
     except ValueError as error:  # rows of several lengths, say
-        raise ValueError(f"{name} is no array: {error}") from None
+        is_pair = isinstance(value, tuple) and len(value) == 2
+        hint = "; of counts and edges, as np.histogram gives them, pass the counts" if is_pair else ""
+        raise ValueError(f"{name} is no array: {error}{hint}") from None
     if array.dtype.kind not in "fiub":
         found = f"has dtype {array.dtype}" if array.ndim else f"is a {type(value).__name__}"
         raise TypeError(f"{name} {found}; it must have real numbers: floats, integers or bools{_hint(value, array)}")

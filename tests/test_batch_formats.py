@@ -290,9 +290,17 @@ def test_ids_that_are_none_are_refused() -> None:
         open_source(save_npy(np.ones((2, 3))), ids="day")
 
 
+def test_csv_with_names_of_rows_says_how_to_tell_of_them() -> None:
+    Path("a.csv").write_text("day,x,y\nmon,1,2\ntue,3,4\n")
+    with pytest.raises(
+        SourceError, match=r"a.csv, line 2: field 1 is 'mon', not a number \(if .*: --ids NAME, ids=\)$"
+    ):
+        open_source("a.csv")
+
+
 def test_csv_with_ids_names_the_field_that_is_no_number() -> None:
     Path("a.csv").write_text('day,x,y\n"a,b",1,2\nc,3,four\n')
-    with pytest.raises(SourceError, match=r"a.csv, line 3: field 3 is 'four', not a number"):
+    with pytest.raises(SourceError, match=r"a.csv, line 3: field 3 is 'four', not a number$"):
         open_source("a.csv", ids="day")
     Path("a.csv").write_text("x,day,y\n1,a,2\n3,b\n")
     with pytest.raises(SourceError, match=r"a.csv, line 3 has 1 numbers beside the ids, line 1 has 2 fields beside"):
@@ -449,6 +457,9 @@ def test_unknown_formats_are_refused() -> None:
             open_sink(path, {"kl": Column(np.dtype(float))}, (1,))
         assert not can_read(path)
         assert not can_write(path)
+    Path("parts").mkdir()
+    with pytest.raises(SourceError, match=r"a folder of Parquet files is read if its name ends in .parquet too$"):
+        open_source("parts")
     assert can_read("x/a.H5:/p")
     assert can_write("a.PARQUET")
     assert carries_ids("a.csv")

@@ -340,6 +340,8 @@ def test_a_weight_that_is_no_fraction_is_refused(p_weight):
 def test_what_is_no_array_is_named_and_so_is_an_output_that_cant_be_written():
     with pytest.raises(ValueError, match="q is no array"):
         fastkl.kl_divergence([[1, 2], [1, 2]], [[1, 2], [1]])
+    with pytest.raises(ValueError, match=r"p is no array: .*; of counts and edges, as np\.histogram gives them, pass"):
+        fastkl.entropy(np.histogram([1, 2, 3]))
     with pytest.raises(ValueError, match="axis 0 is the axis -3 of 3 dimensions, which q, of shape"):
         fastkl.kl_divergence(np.ones((4, 2, 3)), np.ones((2, 3)), axis=0)
     out = np.empty(2)

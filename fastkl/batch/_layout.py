@@ -45,7 +45,7 @@ def layout_of(job: Job, target: Path) -> Layout:
     suffix, kind = target.suffix.lower(), job.kind
     ids = job.ids if carries_ids(target) else None
     if ids is None and job.has_chosen_ids:
-        raise Refused(f"{target} has no room for ids; .csv, .npz, .parquet, .h5 and .zarr have")
+        raise Refused(f"{target} has no room for ids; .csv, .npz, .parquet, .arrow, .feather, .h5 and .zarr have")
     if isinstance(kind, FitKind) and suffix in _TABLES:
         return _fit_table(job, kind, ids)
     if isinstance(kind, NearestKind) and suffix == ".csv":

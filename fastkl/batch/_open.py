@@ -68,7 +68,7 @@ def open_job(
     elif kind == "pairwise" and q is None:
         sources = {"x": first, "y": opened("y", p, ids)}
     elif q is None:
-        raise TypeError(f"{kind} needs {names[1]}")
+        raise TypeError(f"{kind} needs {names[1]}, a file or an array beside {names[0]}")
     else:
         sources = {names[0]: first, names[1]: _open_second(opened, names[1], q, ids)}
     _check_fit_together(kind, sources)

@@ -20,7 +20,7 @@ _LIBRARY = 32 << 20  # HDF5 keeps chunks of so many bytes, zarr has several thre
 
 def said(error: Exception) -> str:
     """What a library says of a damaged file, in a line."""
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 class ChunkedSource:
@@ -66,7 +66,7 @@ class ChunkedSource:
         except SourceError:
             raise
         except Exception as error:  # of a codec, of the store: whatever a damaged chunk leads to
-            raise SourceError(f"{self.name}, rows {start} to {stop - 1}: {said(error)}") from None
+            raise SourceError(f"{self.name}, rows {start} to {stop - 1}, can't be read: {said(error)}") from None
 
     def _band_of(self, row: int) -> Band:
         axis = self._axis

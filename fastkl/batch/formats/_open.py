@@ -61,7 +61,8 @@ def open_source(path: str | Path, *, ids: str | None = None, how: Reading = _AS_
     try:
         module, function = _READERS[file.suffix.lower()]
     except KeyError:
-        raise SourceError(f"{path}: files to read end in {_either(_READERS)}") from None
+        folder = "; a folder of Parquet files is read if its name ends in .parquet too" if file.is_dir() else ""
+        raise SourceError(f"{path}: files to read end in {_either(_READERS)}{folder}") from None
     opener = getattr(importlib.import_module(f"fastkl.batch.formats.{module}"), function)
     return cast(Source, opener(file, name, ids, how))
 

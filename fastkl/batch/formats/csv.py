@@ -21,6 +21,11 @@ from fastkl.batch.formats._text_ids import TextIds
 
 _NUMBERS_AT_ONCE = 1 << 18
 _NOT_IN_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+# What the first lines may have instead of numbers.
+_HINTS = {
+    1: " (if this line is a header, say so: --header, header=True)",
+    2: " (if this column names the rows, say so: --ids NAME, ids=)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +174,7 @@ def _numbers(
     except ValueError:
         pass
     for number, line in enumerate(lines, first_number):
-        hint = " (if this line is a header, say so: --header, header=True)" if number == 1 else ""
+        hint = _HINTS.get(number, "") if id_field is None else ""
         _check_line(f"{path}, line {number}", line, width, id_field, hint)
     raise AssertionError("lines that are all right one by one are so together")
 

@@ -57,7 +57,7 @@ class _ArrayIds:
         try:
             return np.asarray(self._array[start:stop]).astype(self.dtype)
         except Exception as error:  # of a codec, of the store: whatever a damaged chunk leads to
-            raise SourceError(f"{self.name}, rows {start} to {stop - 1}: {said(error)}") from None
+            raise SourceError(f"{self.name}, rows {start} to {stop - 1}, can't be read: {said(error)}") from None
 
     def close(self) -> None:
         """Nothing is open between reads."""
