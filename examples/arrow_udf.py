@@ -32,7 +32,8 @@ Ray, from Parquet to Parquet::
 What to know:
 
 - fastkl and this file are installed where the workers are: ``pip install 'fastkl[arrow]'``, for functions of columns
-  pandas too; ``spark.sparkContext.addPyFile("arrow_udf.py")`` sends a file along.
+  pandas too (``fastkl[spark]`` is all, with Spark, which wants Java 17 or later);
+  ``spark.sparkContext.addPyFile("arrow_udf.py")`` sends a file along.
 - Each task has one thread, ``threads=1``: Spark and Ray start as many tasks as there are cores.
 - Kernels are compiled by the first batch of a machine and kept on its disk. Where the workers' home can't be written,
   set ``NUMBA_CACHE_DIR`` to a folder that can, or each Python process spends seconds on it.
