@@ -16,7 +16,7 @@ from fastkl.batch._errors import Refused
 from fastkl.batch._fitted import FitKind
 from fastkl.batch._job import Job
 from fastkl.batch._protocols import Column, Ids
-from fastkl.batch.formats import carries_ids
+from fastkl.batch.formats import WITH_IDS, carries_ids
 
 _Array = npt.NDArray[Any]
 _Kept = Callable[[np.dtype[Any]], Iterator[_Array]]  # from the type of a row to the rows, block by block
@@ -45,7 +45,7 @@ def layout_of(job: Job, target: Path) -> Layout:
     suffix, kind = target.suffix.lower(), job.kind
     ids = job.ids if carries_ids(target) else None
     if ids is None and job.has_chosen_ids:
-        raise Refused(f"{target} has no room for ids; .csv, .npz, .parquet, .arrow, .feather, .h5 and .zarr have")
+        raise Refused(f"{target} has no room for ids; {', '.join(WITH_IDS)} have")
     if isinstance(kind, FitKind) and suffix in _TABLES:
         return _fit_table(job, kind, ids)
     if isinstance(kind, NearestKind) and suffix == ".csv":

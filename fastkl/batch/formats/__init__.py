@@ -6,6 +6,6 @@ A further format is a module here, and a line in each table of `_open.py`. A rea
 and `_write_arrays.py`.
 """
 
-from fastkl.batch.formats._open import can_read, can_write, carries_ids, open_sink, open_source, split_name
+from fastkl.batch.formats._open import WITH_IDS, can_read, can_write, carries_ids, open_sink, open_source, split_name
 
-__all__ = ["can_read", "can_write", "carries_ids", "open_sink", "open_source", "split_name"]
+__all__ = ["WITH_IDS", "can_read", "can_write", "carries_ids", "open_sink", "open_source", "split_name"]

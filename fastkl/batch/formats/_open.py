@@ -33,6 +33,7 @@ _WRITERS = {
     ".h5": ("_write_hdf5", "Hdf5Writer"),
     ".hdf5": ("_write_hdf5", "Hdf5Writer"),
 }
+WITH_IDS = tuple(suffix for suffix in _WRITERS if suffix != ".npy")
 _AS_IT_IS = Reading()
 _OF_SEVERAL = (".npz", ".h5", ".hdf5", ".zarr", ".parquet", ".arrow", ".feather")
 _WITH_NAME = re.compile(rf"(.+?({'|'.join(map(re.escape, _OF_SEVERAL))})):(.+)", re.IGNORECASE | re.DOTALL)
@@ -118,7 +119,7 @@ def can_write(path: str | Path) -> bool:
 
 def carries_ids(path: str | Path) -> bool:
     """Whether a file of results of this suffix has room for ids and several columns: all but .npy."""
-    return can_write(path) and Path(path).suffix.lower() != ".npy"
+    return Path(path).suffix.lower() in WITH_IDS
 
 
 def split_name(path: str | Path) -> tuple[Path, str | None]:
